@@ -1,0 +1,40 @@
+import type { DependencyContainer, InjectionToken } from 'tsyringe';
+import type { BrickClass } from '../brick/meta.js';
+import type { Loop } from '../loop/loop.js';
+import { CLOCK } from '../machine/clock.js';
+import { FILES, type Files } from '../machine/files.js';
+import { LOGGER, silentLogger, type Logger } from '../machine/logger.js';
+import { NET, type Net } from '../machine/net.js';
+import { RANDOM, type Random } from '../machine/random.js';
+import { BrickRegistry } from './registry.js';
+
+/** The brick types of a host. */
+export const BRICKS: InjectionToken<BrickRegistry> = Symbol('brick-core/BrickRegistry');
+
+/** What a platform (real or simulated) brings for one host and one loop. */
+export interface HostServices {
+  loop: Loop;
+  random: Random;
+  files?: Files;
+  net?: Net;
+  log?: Logger;
+}
+
+/**
+ * Registers the services of one host in its own child container: the only wiring, real or simulated (style.md 9).
+ * @param host a child container made for this host; never the global one, because a simulation runs many hosts
+ */
+export function composeServices(host: DependencyContainer, services: HostServices): DependencyContainer {
+  host.register(CLOCK, { useValue: services.loop });
+  host.register(RANDOM, { useValue: services.random });
+  host.register(LOGGER, { useValue: services.log ?? silentLogger });
+  if (services.files) host.register(FILES, { useValue: services.files });
+  if (services.net) host.register(NET, { useValue: services.net });
+  host.register(BRICKS, { useValue: new BrickRegistry() });
+  return host;
+}
+
+/** Makes brick classes known to a host; reads what `@Brick` stored on them. */
+export function registerBricks(host: DependencyContainer, classes: readonly BrickClass[], source: string): void {
+  host.resolve(BRICKS).register(classes, source);
+}

@@ -1,0 +1,31 @@
+/** Every bound of the core, with its unit and its reason. */
+
+/** Completers on one object: 9 filters, their 10 wires, both ends and the adaptors; more is a stack gone wrong. */
+export const MAX_STACK_DEPTH = 64;
+
+/** Completions delivered in one tick before timers, sockets and the control plane get their turn (bricks.md 5.4). */
+export const FINISH_BUDGET = 4096;
+
+/** Objects of one loop when nobody says otherwise: 16 clients at depth 128 each. */
+export const DEFAULT_POOL_OBJECTS = 2048;
+
+/** Arena of one loop when nobody says otherwise, bytes. */
+export const DEFAULT_ARENA_BYTES = 256 * 1024 * 1024;
+
+/** Arena offsets are int32 in ring descriptors, so an arena stays below 2 GiB (data-path.md 4), bytes. */
+export const MAX_ARENA_BYTES = 2 ** 31 - 2 ** 20;
+
+/** Largest payload of one request, bytes (decided.md: requests of up to 1 MiB; NBD clients may send more, front ends cut). */
+export const MAX_REQUEST_BYTES = 1024 * 1024;
+
+/** Bytes in front of every payload that a front end may use for a reply header (data-path.md 3). */
+export const HEAD_ROOM_BYTES = 64;
+
+/** Timers pending in one loop; each held request of a delaying brick is one. */
+export const MAX_TIMERS = 1 << 20;
+
+/** Bricks that can live in one loop at the same time. Each costs every pooled object one aspect slot. */
+export const MAX_BRICK_SLOTS = 16_384;
+
+/** Distinct counters or histograms of one brick. */
+export const MAX_STATS_PER_BRICK = 256;

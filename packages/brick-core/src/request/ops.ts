@@ -1,0 +1,46 @@
+/**
+ * Operations and flags of a request. Plain constants instead of an enum: they are compared on the hot path and travel
+ * as numbers. Source: bricks.md 5.2, 5.3.
+ */
+export const OP_READ = 0;
+/** Durable at completion with `F_FUA`; without it only accepted. */
+export const OP_WRITE = 1;
+/** Everything that completed before this request was issued is durable when it completes. `len` is 0. */
+export const OP_FLUSH = 2;
+/** The range's contents are no longer needed; reads may give anything until it is written again. */
+export const OP_TRIM = 3;
+/** The range reads as zeroes afterwards. */
+export const OP_ZERO = 4;
+/** Fills the payload with extent records of the range (`EXTENT_BYTES` each). */
+export const OP_EXTENTS = 5;
+/** Hint: the range will be read soon. */
+export const OP_CACHE = 6;
+export const OP_COUNT = 7;
+
+/** Names for people, indexed by operation. */
+export const OP_NAMES = ['read', 'write', 'flush', 'trim', 'zero', 'extents', 'cache'] as const;
+export type OpName = (typeof OP_NAMES)[number];
+
+/** Set by the provider of a successful read: the payload holds the data. */
+export const F_UPTODATE = 1 << 0;
+/** Only the digest of the data is wanted; the payload is neither filled nor transferred. */
+export const F_NODATA = 1 << 6;
+/** Forced unit access: this write (or zero, or trim) is durable when it completes. */
+export const F_FUA = 1 << 8;
+/** ZERO may be done by unmapping the range. */
+export const F_MAY_TRIM = 1 << 9;
+/** ZERO fails with EOPNOTSUPP rather than be emulated slowly. */
+export const F_FAST = 1 << 10;
+/** EXTENTS: the first extent is enough. */
+export const F_REQ_ONE = 1 << 11;
+
+/** Priorities (bricks.md 2.1). */
+export const PRIO_HIGH = -1;
+export const PRIO_NORMAL = 0;
+export const PRIO_LOW = 1;
+
+/** One extent record in the payload of EXTENTS: f64 pos, f64 len, u32 type, u32 zero; little endian. */
+export const EXTENT_BYTES = 24;
+/** Extent types: bit set, as in NBD's base:allocation. */
+export const EXTENT_HOLE = 1 << 0;
+export const EXTENT_ZERO = 1 << 1;
