@@ -24,6 +24,7 @@ export * from './machine/logger.js';
 export * from './machine/net.js';
 export * from './machine/random.js';
 export * from './machine/ring.js';
+export { RingQueue, type RingClient, type RingPlace } from './machine/ring-queue.js';
 export * from './stats/stats.js';
 export * from './params/schema.js';
 export * from './params/units.js';

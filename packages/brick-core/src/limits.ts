@@ -9,6 +9,9 @@ export const FINISH_BUDGET = 4096;
 /** Objects of one loop when nobody says otherwise: 16 clients at depth 128 each. */
 export const DEFAULT_POOL_OBJECTS = 2048;
 
+/** Ring operations under way in one loop: four for each object of the default pool. */
+export const DEFAULT_RING_TAGS = 8192;
+
 /** Arena of one loop when nobody says otherwise, bytes. */
 export const DEFAULT_ARENA_BYTES = 256 * 1024 * 1024;
 

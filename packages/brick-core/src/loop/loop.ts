@@ -1,6 +1,7 @@
 import { invariant } from '../invariant.js';
 import { DEFAULT_POOL_OBJECTS, FINISH_BUDGET } from '../limits.js';
 import type { Clock } from '../machine/clock.js';
+import type { RingQueue } from '../machine/ring-queue.js';
 import type { Arena } from '../request/arena.js';
 import { XioPool } from '../request/pool.js';
 import type { XioObject } from '../request/xio-object.js';
@@ -19,8 +20,8 @@ export interface Batcher {
 export interface TickSource {
   /** Delivers what has completed. @returns number of events */
   reap(): number;
-  /** Hands over what the bricks queued in this tick. */
-  submit(): void;
+  /** Hands over what the bricks queued in this tick. @returns true when another tick is needed soon */
+  submit(): boolean | void;
 }
 
 /**
@@ -35,9 +36,11 @@ export interface TickSource {
  */
 export class Loop implements Clock {
   readonly pool: XioPool;
+  /** The bricks' door to the kernel; null on hosts without one (tests over plain memory). Set by {@link useRing}. */
+  ring: RingQueue | null = null;
   private readonly now = new Float64Array(1);
   private readonly timers = new TimerQueue();
-  private readonly ring: XioObject[];
+  private readonly answers: XioObject[];
   private readonly mask: number;
   private head = 0;
   private tail = 0;
@@ -57,7 +60,7 @@ export class Loop implements Clock {
   ) {
     this.pool = new XioPool(arena, poolObjects);
     const slots = 2 ** Math.ceil(Math.log2(poolObjects + 1));
-    this.ring = new Array<XioObject>(slots);
+    this.answers = new Array<XioObject>(slots);
     this.mask = slots - 1;
     driver.bind(() => this.tick());
     driver.sample(this.now);
@@ -75,7 +78,7 @@ export class Loop implements Clock {
   /** The provider's answer, exactly once per `io`; delivered later in this tick, or in the next one. */
   finish(o: XioObject, err: number): void {
     o.markFinished(err);
-    this.ring[this.tail++ & this.mask] = o;
+    this.answers[this.tail++ & this.mask] = o;
     if (!this.ticking) this.driver.arm();
   }
 
@@ -116,6 +119,14 @@ export class Loop implements Clock {
     this.sources.push(source);
   }
 
+  /** Gives the bricks of this loop their ring; once. */
+  useRing(queue: RingQueue): void {
+    invariant(this.ring === null, 'a loop has one ring');
+    this.ring = queue;
+    queue.bind(this);
+    this.addSource(queue);
+  }
+
   /** There is something to submit to a source: make sure that a tick comes. */
   kick(): void {
     if (!this.ticking) this.driver.arm();
@@ -148,9 +159,10 @@ export class Loop implements Clock {
       this.driver.sample(this.now);
       this.endBatches(events);
     }
-    for (const source of this.sources) source.submit();
+    let again = false;
+    for (const source of this.sources) if (source.submit()) again = true;
     this.ticking = false;
-    if (this.head !== this.tail || this.pluggedCount > 0) this.driver.arm();
+    if (again || this.head !== this.tail || this.pluggedCount > 0) this.driver.arm();
     this.armTimers();
     if (this.idleWaiters.length > 0) this.checkQuiet();
     return events;
@@ -159,7 +171,7 @@ export class Loop implements Clock {
   private deliver(): number {
     const end = this.head + FINISH_BUDGET;
     const start = this.head;
-    while (this.head !== this.tail && this.head !== end) this.ring[this.head++ & this.mask]!.deliver();
+    while (this.head !== this.tail && this.head !== end) this.answers[this.head++ & this.mask]!.deliver();
     return this.head - start;
   }
 
