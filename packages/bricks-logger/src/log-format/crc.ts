@@ -11,8 +11,8 @@ export const PIECES = 8;
 const CRC32C_POLYNOMIAL = 0x82f63b78;
 const CRC32_POLYNOMIAL = 0xedb88320;
 
-/** `sums[k]` receives the checksum of piece k as an unsigned 32-bit number. */
-export type PieceSums = Uint32Array;
+/** Bytes that the eight sums take: four each, little-endian. */
+export const SUMS_BYTES = 32;
 
 function slicingTables(polynomial: number): Int32Array {
   const tables = new Int32Array(256 * 8);
@@ -37,6 +37,7 @@ function bytewise(t: Int32Array, view: DataView, at: number, end: number, start:
 
 /**
  * Checksums the eight pieces of `view[at, at + len)`: seven of floor(len / 8) bytes, the last one takes the remainder.
+ * The sum of piece k goes to `out[4k, 4k + 4)`.
  */
 function eightPieces(
   t: Int32Array,
@@ -45,7 +46,7 @@ function eightPieces(
   len: number,
   start: number,
   final: number,
-  out: PieceSums,
+  out: DataView,
 ): void {
   const step = len >>> 3;
   const bulk = step & ~7;
@@ -81,8 +82,8 @@ function eightPieces(
         t[256 + ((y >>> 16) & 255)]! ^
         t[y >>> 24]!;
     }
-    out[piece] = bytewise(t, view, i, iEnd, c) ^ final;
-    out[piece + 1] = bytewise(t, view, j, jEnd, d) ^ final;
+    out.setInt32(piece * 4, bytewise(t, view, i, iEnd, c) ^ final, true);
+    out.setInt32(piece * 4 + 4, bytewise(t, view, j, jEnd, d) ^ final, true);
   }
 }
 
@@ -90,11 +91,11 @@ const crc32cTables = slicingTables(CRC32C_POLYNOMIAL);
 const crc32Tables = slicingTables(CRC32_POLYNOMIAL);
 
 /** The usual CRC-32C (initial value and final inversion of all ones), once per piece. */
-export function crc32cPieces(view: DataView, at: number, len: number, out: PieceSums): void {
+export function crc32cPieces(view: DataView, at: number, len: number, out: DataView): void {
   eightPieces(crc32cTables, view, at, len, -1, -1, out);
 }
 
 /** The original's own crc32: polynomial of zip, but initial value 0 and no final inversion. */
-export function crc32Pieces(view: DataView, at: number, len: number, out: PieceSums): void {
+export function crc32Pieces(view: DataView, at: number, len: number, out: DataView): void {
   eightPieces(crc32Tables, view, at, len, 0, 0, out);
 }

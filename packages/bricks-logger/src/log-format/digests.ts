@@ -13,13 +13,11 @@
  */
 
 import { createHash } from 'node:crypto';
-import { crc32cPieces, crc32Pieces, PIECES } from './crc.js';
-import type { PieceSums } from './crc.js';
-import { FLAG, TRAILER } from './layout.js';
+import { SUMS_BYTES, crc32Pieces, crc32cPieces } from './crc.js';
+import { FLAG, TRAILER, areaOf } from './layout.js';
 import type { LogArea } from './layout.js';
 
 export type DigestName = 'crc32c' | 'crc32' | 'md5' | 'sha1' | 'md5-old';
-export type { PieceSums } from './crc.js';
 
 /** Best first: what to take when several are allowed. */
 export const DIGEST_PREFERENCE: readonly DigestName[] = ['crc32c', 'crc32', 'md5', 'sha1', 'md5-old'];
@@ -34,8 +32,10 @@ export const DIGEST_FLAG: Readonly<Record<DigestName, number>> = {
 
 /** What the platform may do faster than we can. Ranges lie inside `area`; nothing is kept after the call. */
 export interface DigestEngine {
-  crc32c8(area: LogArea, at: number, len: number, out: PieceSums): void;
-  crc32x8(area: LogArea, at: number, len: number, out: PieceSums): void;
+  /** Fills `out[0, 32)` with the eight CRC-32C sums. */
+  crc32c8(area: LogArea, at: number, len: number, out: LogArea): void;
+  /** The same with the original's own crc32. */
+  crc32x8(area: LogArea, at: number, len: number, out: LogArea): void;
   /** 16 bytes. */
   md5(area: LogArea, at: number, len: number): Uint8Array;
   /** 20 bytes. */
@@ -50,18 +50,35 @@ function hash(name: string, area: LogArea, at: number, len: number): Uint8Array 
 
 /** Plain TypeScript and node:crypto; runs everywhere. */
 export const portableDigestEngine: DigestEngine = {
-  crc32c8: (area, at, len, out) => crc32cPieces(area.view, at, len, out),
-  crc32x8: (area, at, len, out) => crc32Pieces(area.view, at, len, out),
+  crc32c8: (area, at, len, out) => crc32cPieces(area.view, at, len, out.view),
+  crc32x8: (area, at, len, out) => crc32Pieces(area.view, at, len, out.view),
   md5: (area, at, len) => hash('md5', area, at, len),
   sha1: (area, at, len) => hash('sha1', area, at, len),
 };
 
-/** The native function fills `out` with eight CRC-32C sums of `bytes[at, at + len)`. */
-export type NativeCrc32c8 = (bytes: Uint8Array, at: number, len: number, out: PieceSums) => void;
+/** Writes eight sums of `bytes[offset, offset + length)` to `out[0, 32)`. */
+export type NativeSums = (
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  out: Uint8Array,
+  outOffset?: number,
+) => unknown;
 
-/** The portable engine with the addon's crc32c in place of ours. */
-export function nativeDigestEngine(crc32c8: NativeCrc32c8): DigestEngine {
-  return { ...portableDigestEngine, crc32c8: (area, at, len, out) => crc32c8(area.bytes, at, len, out) };
+/** The part of the addon that matters here. */
+export interface NativeDigests {
+  readonly crc32c8: NativeSums;
+  readonly crc32_8?: NativeSums;
+}
+
+/** The portable engine with the addon's checksums in place of ours. */
+export function nativeDigestEngine(native: NativeDigests): DigestEngine {
+  const { crc32c8, crc32_8 } = native;
+  return {
+    ...portableDigestEngine,
+    crc32c8: (area, at, len, out) => void crc32c8(area.bytes, at, len, out.bytes, 0),
+    ...(crc32_8 && { crc32x8: (area, at, len, out) => void crc32_8(area.bytes, at, len, out.bytes, 0) }),
+  };
 }
 
 /**
@@ -75,8 +92,8 @@ export class Digester {
   word3 = 0;
   /** First four MD5 bytes as a little-endian word; 0 for every digest but md5-old. */
   prefix = 0;
-  private readonly sums: PieceSums = new Uint32Array(PIECES);
-  private readonly words = new Int32Array(PIECES);
+  /** The buffer D. */
+  private readonly d = areaOf(new Uint8Array(SUMS_BYTES));
 
   constructor(private readonly engine: DigestEngine) {}
 
@@ -120,50 +137,42 @@ export class Digester {
   }
 
   private crc32c(area: LogArea, at: number, len: number): boolean {
-    this.engine.crc32c8(area, at, len, this.sums);
-    return this.fold(this.sums);
+    this.engine.crc32c8(area, at, len, this.d);
+    return this.fold();
   }
 
   private crc32(area: LogArea, at: number, len: number): boolean {
-    this.engine.crc32x8(area, at, len, this.sums);
-    return this.fold(this.sums);
+    this.engine.crc32x8(area, at, len, this.d);
+    return this.fold();
   }
 
   private md5Halves(area: LogArea, at: number, len: number): boolean {
     if (len & 1) return false;
     const half = len >>> 1;
-    this.words.fill(0);
-    this.load(this.engine.md5(area, at, half), 0);
-    this.load(this.engine.md5(area, at + half, half), 4);
-    return this.fold(this.words);
-  }
-
-  private md5Prefix(area: LogArea, at: number, len: number): boolean {
-    this.words.fill(0);
-    this.fold(this.words);
-    this.load(this.engine.md5(area, at, len), 0);
-    this.prefix = this.words[0]!;
-    return true;
+    this.d.bytes.set(this.engine.md5(area, at, half), 0);
+    this.d.bytes.set(this.engine.md5(area, at + half, half), 16);
+    return this.fold();
   }
 
   private sha1(area: LogArea, at: number, len: number): boolean {
-    this.words.fill(0);
-    this.load(this.engine.sha1(area, at, len), 0);
-    return this.fold(this.words);
+    this.d.bytes.fill(0).set(this.engine.sha1(area, at, len));
+    return this.fold();
   }
 
-  private load(digest: Uint8Array, firstWord: number): void {
-    for (let i = 0; i < digest.length; i += 4) {
-      this.words[firstWord + (i >>> 2)] =
-        digest[i]! | (digest[i + 1]! << 8) | (digest[i + 2]! << 16) | (digest[i + 3]! << 24);
-    }
+  private md5Prefix(area: LogArea, at: number, len: number): boolean {
+    this.d.bytes.fill(0);
+    this.fold();
+    this.d.bytes.set(this.engine.md5(area, at, len));
+    this.prefix = this.d.view.getInt32(0, true);
+    return true;
   }
 
-  private fold(d: Uint32Array | Int32Array): boolean {
-    this.word0 = d[0]! ^ d[4]!;
-    this.word1 = d[1]! ^ d[5]!;
-    this.word2 = d[2]! ^ d[6]!;
-    this.word3 = d[3]! ^ d[7]!;
+  private fold(): boolean {
+    const { view } = this.d;
+    this.word0 = view.getInt32(0, true) ^ view.getInt32(16, true);
+    this.word1 = view.getInt32(4, true) ^ view.getInt32(20, true);
+    this.word2 = view.getInt32(8, true) ^ view.getInt32(24, true);
+    this.word3 = view.getInt32(12, true) ^ view.getInt32(28, true);
     return true;
   }
 }

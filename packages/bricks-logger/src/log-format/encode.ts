@@ -4,6 +4,7 @@
  * Source: transaction-log.md 1.2–1.5
  */
 
+import { invariant } from '@mars/brick-core';
 import { COMPRESSION_FLAG, PayloadCompressor, ZLIB_LEVEL } from './compression.js';
 import type { CompressionName } from './compression.js';
 import { DIGEST_FLAG, Digester, portableDigestEngine } from './digests.js';
@@ -28,7 +29,6 @@ import {
   setI64,
 } from './layout.js';
 import type { LogArea } from './layout.js';
-import { check } from './check.js';
 
 /** What stands in a record beside its payload. One object, reused by the caller for every record. */
 export interface RecordMeta {
@@ -105,9 +105,10 @@ export class RecordEncoder {
     sourceAt: number,
     len: number,
   ): number {
-    check(len >= MIN_PAYLOAD_LEN && len <= MAX_PAYLOAD_LEN, 'payload length out of range');
-    check(at >= 0 && end <= target.bytes.length && at + OVERHEAD_BYTES + len <= end, 'no room for the record');
-    check(sourceAt >= 0 && sourceAt + len <= source.bytes.length, 'payload outside of its memory');
+    invariant(len >= MIN_PAYLOAD_LEN && len <= MAX_PAYLOAD_LEN, 'payload length out of range');
+    invariant(at >= 0 && end <= target.bytes.length, 'target outside of its memory');
+    invariant(at + recordRoomBytes(len) <= end, 'no room for the record');
+    invariant(sourceAt >= 0 && sourceAt + len <= source.bytes.length, 'payload outside of its memory');
     const digest = this.digest(source, sourceAt, len);
     const compressedLen = this.compress(source.bytes, sourceAt, len);
     const storedLen = compressedLen === 0 ? len : compressedLen;

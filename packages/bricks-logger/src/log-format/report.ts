@@ -120,7 +120,7 @@ export function statLines(name: string, scan: ScanResult, widthColumns = 80): st
     row('unverified', String(s.unverified)),
     row(
       'accepted',
-      `${stampText(s.stampMinSec, s.stampMinNsec)} … ${stampText(s.stampMaxSec, s.stampMaxNsec)} (${spanText(s)})`,
+      `${stampText(s.stampMinSec, s.stampMinNsec)} … ${stampText(s.stampMaxSec, s.stampMaxNsec)} UTC (${spanText(s)})`,
     ),
     '',
     'writes by size (bytes up to)',
@@ -157,8 +157,38 @@ export function bytesText(bytes: number): string {
   return `${value.toFixed(1)} ${units[unit]}`;
 }
 
-function stampText(sec: number, nsec: number): string {
-  return `${sec}.${String(nsec).padStart(9, '0')}`;
+const SECONDS_PER_DAY = 86400;
+const DAYS_PER_400_YEARS = 146097;
+/** From 1 March of the year 0 to 1 January 1970: with years that begin in March, the leap day is the last one. */
+const DAYS_BEFORE_EPOCH = 719468;
+const LAST_CALENDAR_SEC = 253402300799; // 9999-12-31 23:59:59
+
+/** `2016-10-23 10:13:50.123456789` in UTC; the bare number where it is no date (a stamp is covered by no checksum). */
+export function stampText(sec: number, nsec: number): string {
+  const fraction = String(nsec).padStart(9, '0');
+  if (!(Math.abs(sec) <= LAST_CALENDAR_SEC)) return `${sec}.${fraction}`;
+  const day = Math.floor(sec / SECONDS_PER_DAY);
+  const rest = sec - day * SECONDS_PER_DAY;
+  const clock = [Math.floor(rest / 3600), Math.floor(rest / 60) % 60, rest % 60].map(twoDigits).join(':');
+  return `${dateText(day)} ${clock}.${fraction}`;
+}
+
+function dateText(daysSinceEpoch: number): string {
+  const days = daysSinceEpoch + DAYS_BEFORE_EPOCH;
+  const era = Math.floor(days / DAYS_PER_400_YEARS);
+  const dayOfEra = days - era * DAYS_PER_400_YEARS;
+  const leapDays = Math.floor(dayOfEra / 1460) - Math.floor(dayOfEra / 36524) + Math.floor(dayOfEra / 146096);
+  const yearOfEra = Math.floor((dayOfEra - leapDays) / 365);
+  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
+  const monthFromMarch = Math.floor((5 * dayOfYear + 2) / 153);
+  const day = dayOfYear - Math.floor((153 * monthFromMarch + 2) / 5) + 1;
+  const month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9;
+  const year = era * 400 + yearOfEra + (month <= 2 ? 1 : 0);
+  return `${String(year).padStart(4, '0')}-${twoDigits(month)}-${twoDigits(day)}`;
+}
+
+function twoDigits(n: number): string {
+  return String(n).padStart(2, '0');
 }
 
 function spanText(s: ScanStats): string {
@@ -212,7 +242,7 @@ function timePicture(times: GrowingHistogram, widthColumns: number): string[] {
   return [
     `writes by time (${plural(times.width, 'second')} per column${each > 1 ? ` of ${each}` : ''}, at most ${most} writes)`,
     `  ${picture}`,
-    `  ${from} … ${to}`,
+    `  ${stampText(from, 0).slice(0, -10)} … ${stampText(to, 0).slice(0, -10)}`,
   ];
 }
 

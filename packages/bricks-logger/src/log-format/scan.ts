@@ -4,7 +4,7 @@
  * is a record any more (transaction-log.md 1.6, "No resynchronisation").
  */
 
-import { check } from './check.js';
+import { invariant } from '@mars/brick-core';
 import { RecordDecoder } from './decode.js';
 import type { DecodedRecord, UnverifiedPolicy } from './decode.js';
 import { DETAIL, REPLAY_CODE, STATUS } from './details.js';
@@ -101,7 +101,7 @@ export class LogScanner implements WindowWork {
 
   /** The verdict; only when `run` said `'done'`. */
   result(): ScanResult {
-    check(this.kind !== null, 'a scan has no result before its end');
+    invariant(this.kind !== null, 'a scan has no result before its end');
     return {
       kind: this.kind,
       from: this.from,

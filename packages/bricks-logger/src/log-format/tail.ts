@@ -8,7 +8,7 @@
  * Source: transaction-log.md 3.3 [OURS], rules (a) and (b); 1.7
  */
 
-import { check } from './check.js';
+import { invariant } from '@mars/brick-core';
 import { MAX_TOTAL_LEN } from './layout.js';
 import type { ScanResult } from './scan.js';
 
@@ -58,7 +58,7 @@ export interface TailVerdict {
  * With logs of the original, a longer valid copy of a reachable peer goes before any acceptance.
  */
 export function judgeTail(facts: TailFacts): TailVerdict {
-  check(facts.scan.goodEnd <= facts.fileBytes, 'good records behind the end of the file');
+  invariant(facts.scan.goodEnd <= facts.fileBytes, 'good records behind the end of the file');
   const reason = tailReason(facts);
   return {
     accept: reason !== 'damaged' && reason !== 'not-scanned',

@@ -8,7 +8,7 @@
  * ```
  */
 
-import { check } from './check.js';
+import { invariant } from '@mars/brick-core';
 import { MAX_TOTAL_LEN, areaOf } from './layout.js';
 import type { LogArea } from './layout.js';
 
@@ -44,8 +44,8 @@ export class LogWindow {
     private to: number = Number.MAX_SAFE_INTEGER,
     windowBytes: number = WINDOW_BYTES,
   ) {
-    check(windowBytes >= WINDOW_BYTES_MIN, 'window smaller than two records');
-    check(from >= 0, 'start of a range is negative');
+    invariant(windowBytes >= WINDOW_BYTES_MIN, 'window smaller than two records');
+    invariant(from >= 0, 'start of a range is negative');
     this.area = areaOf(new Uint8Array(windowBytes));
     this.base = from;
   }
@@ -93,7 +93,7 @@ export class LogWindow {
 
   /** A read has delivered `n` bytes. */
   took(n: number): void {
-    check(n >= 0 && this.filled + n <= this.area.bytes.length, 'a read delivered more than was asked for');
+    invariant(n >= 0 && this.filled + n <= this.area.bytes.length, 'a read delivered more than was asked for');
     if (n === 0) this.eof = true;
     this.filled += n;
   }
