@@ -1,10 +1,8 @@
-// tsyringe needs the metadata API before its first decorator runs; it must be the first import of all.
-import 'reflect-metadata';
 import { noteCoreCopy } from './core-copy.js';
 
 noteCoreCopy(import.meta.url);
 
-export { container, inject, injectable, type DependencyContainer, type InjectionToken } from 'tsyringe';
+export { container, inject, injectable, type DependencyContainer, type InjectionToken } from './di.js';
 export { CORE_API_VERSION, coreCopies } from './core-copy.js';
 export * from './errno.js';
 export * from './errors.js';

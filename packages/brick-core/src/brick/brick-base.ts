@@ -59,14 +59,18 @@ export abstract class BrickBase implements Batcher, ObjectOwner {
   private readonly parts!: BrickParts;
   private readonly sideCompleters: Completer[] = [];
   protected switching: Promise<void> = Promise.resolve();
+  protected starting: AbortController | null = null;
 
   /** Once per tick in which the brick called {@link plug}; consumers before providers. */
   endBatch?(events: number): void;
 
   /** Slot and parameters are known; nothing is wired yet. */
   protected attached(): void {}
-  /** Every connected provider is on. Resolve = led on. A failing start leaves nothing behind. */
-  protected start(): void | Promise<void> {}
+  /**
+   * Every connected provider is on. Resolve = led on. A failing start leaves nothing behind; so does one that ends early
+   * because `signal` was aborted (the button was released meanwhile).
+   */
+  protected start(_signal: AbortSignal): void | Promise<void> {}
   /** The led fell: make no new requests of your own; what is under way comes back before `stop()`. */
   protected draining(): void | Promise<void> {}
   /** Nothing is in flight any more. Release everything; resolve = led off. */
@@ -85,7 +89,8 @@ export abstract class BrickBase implements Batcher, ObjectOwner {
   /** The named input; `nr` counts the slots of a group. */
   protected input(name: string, nr = 0): XioInput {
     const wire = this.parts.wires.get(name)?.[nr];
-    invariant(wire !== undefined, `brick type ${this.parts.meta.type} has no input ${name}[${nr}]`);
+    // The text is made only when it is needed: bricks call this per request.
+    if (wire === undefined) invariant(false, `brick type ${this.parts.meta.type} has no input ${name}[${nr}]`);
     return wire;
   }
 
@@ -155,8 +160,9 @@ interface Hooks {
   ctx: BrickContext;
   parts: BrickParts;
   switching: Promise<void>;
+  starting: AbortController | null;
   attached(): void;
-  start(): void | Promise<void>;
+  start(signal: AbortSignal): void | Promise<void>;
   draining(): void | Promise<void>;
   stop(): void | Promise<void>;
   detached(): void;
@@ -178,55 +184,72 @@ export function attachBrick(brick: BrickBase, parts: BrickParts): void {
 }
 
 /**
- * Button pressed: led on when `start()` succeeded. Idempotent; waits for a switching that is under way.
- * @throws MarsError START_FAILED, POWER_FORCED_OFF
+ * Jobs that switch a brick run one after the other, in the order of the calls: so the last press or release wins, and
+ * none of them sees a brick that is half switched.
  */
-export function pressBrick(brick: BrickBase): Promise<void> {
-  return serialized(brick, async () => {
-    const { power } = brick;
-    if (power.forceOff) throw new MarsError(ErrorCode.POWER_FORCED_OFF, `brick "${brick.name}" was switched off for good`);
-    if (power.led === 'on') return;
-    power.button = true;
-    power.set('switching');
-    try {
-      await hooksOf(brick).start();
-    } catch (cause) {
-      power.button = false;
-      power.set('off');
-      throw new MarsError(ErrorCode.START_FAILED, `brick "${brick.name}" (${brick.meta.type}) could not start: ${causeText(cause)}`, {
-        cause,
-        hint: hintOf(cause) ?? 'See the reason above; the stack is switched on again when it is gone.',
-      });
-    }
-    power.set('on');
-  });
-}
-
-/**
- * Button released: led dark at once, led off when everything under way has come back and `stop()` is done. Idempotent.
- * @param held requests that consumers still have under way in this brick
- */
-export function releaseBrick(brick: BrickBase, loop: Loop, held: () => number): Promise<void> {
-  return serialized(brick, async () => {
-    const { power } = brick;
-    power.button = false;
-    if (power.led === 'off') return;
-    power.set('switching');
-    await hooksOf(brick).draining();
-    await loop.whenQuiet(() => held() === 0 && !brick.busy);
-    try {
-      await hooksOf(brick).stop();
-    } finally {
-      power.set('off');
-    }
-  });
-}
-
-function serialized(brick: BrickBase, job: () => Promise<void>): Promise<void> {
+export function inTurn(brick: BrickBase, job: () => Promise<void>): Promise<void> {
   const hooks = hooksOf(brick);
   const result = hooks.switching.then(job);
   hooks.switching = result.catch(() => {});
   return result;
+}
+
+/** Makes a start that is under way end early; called before a release waits for its turn. */
+export function cancelStart(brick: BrickBase): void {
+  hooksOf(brick).starting?.abort(
+    new MarsError(ErrorCode.START_FAILED, `brick "${brick.name}" was switched off while it was starting`),
+  );
+}
+
+/**
+ * Button pressed: led on when `start()` succeeded. Only inside {@link inTurn}.
+ * @throws MarsError START_FAILED, POWER_FORCED_OFF
+ */
+export async function pressBrick(brick: BrickBase): Promise<void> {
+  const { power } = brick;
+  const hooks = hooksOf(brick);
+  if (power.forceOff)
+    throw new MarsError(ErrorCode.POWER_FORCED_OFF, `brick "${brick.name}" was switched off for good`);
+  if (power.led === 'on') return;
+  power.button = true;
+  power.set('switching');
+  hooks.starting = new AbortController();
+  try {
+    await hooks.start(hooks.starting.signal);
+  } catch (cause) {
+    power.button = false;
+    power.set('off');
+    throw new MarsError(
+      ErrorCode.START_FAILED,
+      `brick "${brick.name}" (${brick.meta.type}) could not start: ${causeText(cause)}`,
+      {
+        cause,
+        hint: hintOf(cause) ?? 'See the reason above; the stack is switched on again when it is gone.',
+      },
+    );
+  } finally {
+    hooks.starting = null;
+  }
+  power.set('on');
+}
+
+/**
+ * Button released: led dark at once, led off when everything under way has come back and `stop()` is done. Only inside
+ * {@link inTurn}.
+ * @param held requests that consumers still have under way in this brick
+ */
+export async function releaseBrick(brick: BrickBase, loop: Loop, held: () => number): Promise<void> {
+  const { power } = brick;
+  power.button = false;
+  if (power.led === 'off') return;
+  power.set('switching');
+  await hooksOf(brick).draining();
+  await loop.whenQuiet(() => held() === 0 && !brick.busy);
+  try {
+    await hooksOf(brick).stop();
+  } finally {
+    power.set('off');
+  }
 }
 
 function hintOf(error: unknown): string | undefined {

@@ -1,4 +1,4 @@
-import { injectable } from 'tsyringe';
+import { injectable } from '../di.js';
 import { ErrorCode, MarsError } from '../errors.js';
 import { capByName } from '../request/info.js';
 import { OP_COUNT, OP_FLUSH, OP_NAMES, OP_READ, OP_WRITE, type OpName } from '../request/ops.js';
@@ -102,13 +102,15 @@ function resolve(meta: BrickMeta, cls: BrickClass): ResolvedMeta {
   const refuse = (what: string, hint: string): never => {
     throw new MarsError(ErrorCode.BAD_BRICK_CLASS, `@Brick of ${cls.name}: ${what}`, { hint });
   };
-  if (!TYPE_PATTERN.test(meta.type)) refuse(`"${meta.type}" is no type name`, 'Use lower case and hyphens, like "acme/latency".');
+  if (!TYPE_PATTERN.test(meta.type))
+    refuse(`"${meta.type}" is no type name`, 'Use lower case and hyphens, like "acme/latency".');
   for (const port of [...Object.keys(meta.inputs ?? {}), ...(meta.outputs ?? [])]) {
     if (!PORT_PATTERN.test(port)) refuse(`"${port}" is no port name`, 'Use lower case, digits and underscores.');
   }
-  const unknownCap = [...(meta.caps ?? []), ...Object.values(meta.inputs ?? {}).flatMap((p) => p.needs?.caps ?? [])].find(
-    (name) => capByName(name) === undefined,
-  );
+  const unknownCap = [
+    ...(meta.caps ?? []),
+    ...Object.values(meta.inputs ?? {}).flatMap((p) => p.needs?.caps ?? []),
+  ].find((name) => capByName(name) === undefined);
   if (unknownCap !== undefined) refuse(`no capability is called "${unknownCap}"`, 'See CAP_* in @mars/brick-core.');
   const missing = (meta.live ?? []).find((name) => meta.params?.properties?.[name] === undefined);
   if (missing !== undefined) refuse(`"live" names the parameter "${missing}"`, 'Declare it under "params.properties".');

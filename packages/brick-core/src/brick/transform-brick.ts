@@ -1,6 +1,6 @@
 import { invariant } from '../invariant.js';
 import { MAX_REQUEST_BYTES } from '../limits.js';
-import { OP_READ } from '../request/ops.js';
+import { OP_EXTENTS, OP_READ } from '../request/ops.js';
 import type { XioObject } from '../request/xio-object.js';
 import { FilterBrick } from './filter-brick.js';
 
@@ -31,11 +31,13 @@ export class Saved {
 
   restore(o: XioObject): void {
     const missing = o.op === OP_READ && o.err >= 0 ? this.sentLen - o.len : 0;
+    // The length of an answered EXTENTS counts record bytes, not bytes of the range.
+    const records = o.op === OP_EXTENTS && o.err >= 0 ? o.len : -1;
     o.op = this.op;
     o.flags = this.flags;
     o.pos = this.pos;
     o.buf = this.buf;
-    o.len = missing > 0 ? Math.max(0, this.len - missing) : this.len;
+    o.len = records >= 0 ? records : Math.max(0, this.len - Math.max(0, missing));
   }
 }
 
@@ -97,7 +99,10 @@ export abstract class TransformBrick extends FilterBrick {
 
   private tryDown(o: XioObject, saved: Saved, fromQueue = false): boolean {
     const verdict = this.down(o, saved);
-    invariant(verdict <= AGAIN && (verdict >= PASS || verdict > -4096), 'down() returned neither PASS, AGAIN nor an errno');
+    invariant(
+      verdict <= AGAIN && (verdict >= PASS || verdict > -4096),
+      'down() returned neither PASS, AGAIN nor an errno',
+    );
     if (verdict === AGAIN) {
       this.giveBack(saved);
       saved.restore(o);

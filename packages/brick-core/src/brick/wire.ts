@@ -1,7 +1,7 @@
 import { EINVAL, ENOSPC, ENOTCONN, ENOTRECOVERABLE, EOPNOTSUPP, ESHUTDOWN } from '../errno.js';
 import { InvariantError, invariant } from '../invariant.js';
 import type { Loop } from '../loop/loop.js';
-import { CAP_GROW, SUPPORT_NONE, XioInfo, advertisedOps } from '../request/info.js';
+import { CAP_GROW, SUPPORT_NONE, XioInfo, advertisedOps, maskOps } from '../request/info.js';
 import { F_FUA, OP_FLUSH, OP_READ, OP_WRITE } from '../request/ops.js';
 import { DOWN, HELD, type Completer, type ReturnStep, type XioObject } from '../request/xio-object.js';
 import type { BrickBase } from './brick-base.js';
@@ -161,6 +161,8 @@ export class Wire implements XioInput {
   /** Asks the provider again and remembers the answer. @returns 0 or a negative errno */
   refresh(): number {
     const err = this.info(this.cached);
+    // What a type does not list under `ops` never reaches it, whatever its `info` says (bricks.md 5.7).
+    if (this.provider_ !== null) maskOps(this.cached, this.provider_.meta.ops);
     this.ops = err < 0 ? 0 : advertisedOps(this.cached);
     this.alignMask = this.cached.align - 1;
     this.sizeBytes = this.cached.size;

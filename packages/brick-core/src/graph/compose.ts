@@ -1,4 +1,4 @@
-import type { DependencyContainer, InjectionToken } from 'tsyringe';
+import type { DependencyContainer, InjectionToken } from '../di.js';
 import type { BrickClass } from '../brick/meta.js';
 import type { Loop } from '../loop/loop.js';
 import { CLOCK } from '../machine/clock.js';

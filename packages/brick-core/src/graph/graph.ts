@@ -1,5 +1,14 @@
-import type { DependencyContainer } from 'tsyringe';
-import { attachBrick, hooksOf, pressBrick, releaseBrick, type BrickBase, type BrickContext } from '../brick/brick-base.js';
+import type { DependencyContainer } from '../di.js';
+import {
+  attachBrick,
+  cancelStart,
+  hooksOf,
+  inTurn,
+  pressBrick,
+  releaseBrick,
+  type BrickBase,
+  type BrickContext,
+} from '../brick/brick-base.js';
 import { FilterBrick, bindNext } from '../brick/filter-brick.js';
 import type { Led } from '../brick/power.js';
 import { Wire, type WireWatcher } from '../brick/wire.js';
@@ -51,7 +60,15 @@ export interface BrickStatus {
   held: number;
   /** Provider per input, `null` = not wired. */
   inputs: Record<string, string | null>;
-  info: { sizeBytes: number; alignBytes: number; maxLenBytes: number; caps: string[]; fua: number; zero: number; cache: number } | null;
+  info: {
+    sizeBytes: number;
+    alignBytes: number;
+    maxLenBytes: number;
+    caps: string[];
+    fua: number;
+    zero: number;
+    cache: number;
+  } | null;
   stats: BrickStats;
 }
 
@@ -87,7 +104,8 @@ export class Graph implements WireWatcher {
    * @throws MarsError UNKNOWN_BRICK_TYPE, BAD_PARAMETER, BAD_BRICK_CLASS
    */
   add(name: string, type: string, params: Readonly<Record<string, unknown>> = {}): BrickBase {
-    if (this.bricks.has(name)) throw new MarsError(ErrorCode.BAD_WIRE, `there are two bricks called "${name}"`, { hint: 'Rename one of them.' });
+    if (this.bricks.has(name))
+      throw new MarsError(ErrorCode.BAD_WIRE, `there are two bricks called "${name}"`, { hint: 'Rename one of them.' });
     const { meta, cls } = this.options.registry.get(type);
     const checked = checkParams(meta.params, params);
     if (!checked.ok) throw parameterError(name, type, checked.problems[0]!);
@@ -131,9 +149,13 @@ export class Graph implements WireWatcher {
     const brick = this.get(consumer);
     const wire = brick.wires.get(input)?.[nr];
     if (wire !== undefined) return wire;
-    throw new MarsError(ErrorCode.BAD_WIRE, `brick "${consumer}" (${brick.meta.type}) has no input "${input}${nr ? `[${nr}]` : ''}"`, {
-      hint: didYouMean(input, [...brick.wires.keys()]),
-    });
+    throw new MarsError(
+      ErrorCode.BAD_WIRE,
+      `brick "${consumer}" (${brick.meta.type}) has no input "${input}${nr ? `[${nr}]` : ''}"`,
+      {
+        hint: didYouMean(input, [...brick.wires.keys()]),
+      },
+    );
   }
 
   /**
@@ -178,14 +200,22 @@ export class Graph implements WireWatcher {
   }
 
   /** Builds a filter, switches it on and puts it on a wire, under load. On an error the wire is as before. */
-  async insert(name: WireName, filter: { name: string; type: string; params?: Record<string, unknown> }): Promise<void> {
+  async insert(
+    name: WireName,
+    filter: { name: string; type: string; params?: Record<string, unknown> },
+  ): Promise<void> {
     const wire = this.wire(name);
     const below = wire.provider;
-    if (below === null) throw new MarsError(ErrorCode.BAD_WIRE, `${wireText(wire)} has no provider`, { hint: 'A filter goes between two bricks.' });
+    if (below === null)
+      throw new MarsError(ErrorCode.BAD_WIRE, `${wireText(wire)} has no provider`, {
+        hint: 'A filter goes between two bricks.',
+      });
     const brick = this.add(filter.name, filter.type, filter.params);
     try {
       if (!(brick instanceof FilterBrick)) {
-        throw new MarsError(ErrorCode.BAD_WIRE, `brick type "${filter.type}" is no filter`, { hint: 'Only a brick with one input and one output fits on a wire.' });
+        throw new MarsError(ErrorCode.BAD_WIRE, `brick type "${filter.type}" is no filter`, {
+          hint: 'Only a brick with one input and one output fits on a wire.',
+        });
       }
       this.attachWire([...brick.wires.values()][0]![0]!, below, wire.providerPort);
       if (below.power.ledOn) await this.press(filter.name);
@@ -200,8 +230,12 @@ export class Graph implements WireWatcher {
   async remove(filterName: string): Promise<void> {
     const brick = this.get(filterName);
     const below = brick instanceof FilterBrick ? [...brick.wires.values()][0]![0]! : undefined;
-    if (below?.provider == null) throw new MarsError(ErrorCode.BAD_WIRE, `"${filterName}" is no filter on a wire`, { hint: 'Only filters can be taken out.' });
-    for (const wire of this.consumersOf(brick)) await this.swap(nameOfWire(wire), below.provider.name, below.providerPort);
+    if (below?.provider == null)
+      throw new MarsError(ErrorCode.BAD_WIRE, `"${filterName}" is no filter on a wire`, {
+        hint: 'Only filters can be taken out.',
+      });
+    for (const wire of this.consumersOf(brick))
+      await this.swap(nameOfWire(wire), below.provider.name, below.providerPort);
     await this.release(filterName);
     await this.destroy(filterName);
   }
@@ -210,32 +244,19 @@ export class Graph implements WireWatcher {
    * Button pressed. Providers must be on; missing capabilities are filled with adaptors.
    * @throws MarsError POWER_PROVIDER_OFF, MISSING_WIRE, PERMISSION_CONFLICT, CAPABILITY_GAP, START_FAILED …
    */
-  async press(name: string, options: { adapt?: 'auto' | 'never' } = {}): Promise<void> {
+  press(name: string, options: { adapt?: 'auto' | 'never' } = {}): Promise<void> {
     const brick = this.get(name);
-    if (brick.power.led === 'on') return;
-    const wires = allWires(brick);
-    for (const wire of wires) this.checkProvider(wire);
-    checkPermissions(brick, wires.filter((w) => w.connected), this.consumersOf);
-    this.checkDepth(brick);
-    for (const wire of wires) if (wire.connected) await this.negotiate(wire, options.adapt ?? 'auto');
-    await this.switched(brick, () => pressBrick(brick));
-    this.spreadInfo(brick);
+    return inTurn(brick, () => this.pressNow(brick, options.adapt ?? 'auto'));
   }
 
   /**
    * Button released; resolves when the led is off.
    * @throws MarsError POWER_CONSUMER_ON
    */
-  async release(name: string): Promise<void> {
+  release(name: string): Promise<void> {
     const brick = this.get(name);
-    const consumer = this.consumersOf(brick).find((wire) => !this.adaptors.has(wire.consumer) && !wire.consumer.power.ledOff);
-    if (consumer !== undefined) {
-      throw new MarsError(ErrorCode.POWER_CONSUMER_ON, `"${name}" serves "${consumer.consumer.name}", which is on`, {
-        hint: `Switch "${consumer.consumer.name}" off first.`,
-      });
-    }
-    for (const wire of this.consumersOf(brick)) if (this.adaptors.has(wire.consumer)) await this.release(wire.consumer.name);
-    await this.switched(brick, () => releaseBrick(brick, this.loop, () => this.heldOf(brick)));
+    cancelStart(brick);
+    return inTurn(brick, () => this.releaseNow(brick));
   }
 
   /** Takes a brick out for good. It must be off, and nobody may be wired to it. */
@@ -244,7 +265,9 @@ export class Graph implements WireWatcher {
     const wired = this.consumersOf(brick);
     if (!brick.power.ledOff || wired.length > 0) {
       const why = brick.power.ledOff ? `"${wired[0]!.consumer.name}" is wired to it` : 'it is not off';
-      throw new MarsError(ErrorCode.BRICK_BUSY, `"${name}" cannot be removed: ${why}`, { hint: 'Switch it off and unwire its consumers first.' });
+      throw new MarsError(ErrorCode.BRICK_BUSY, `"${name}" cannot be removed: ${why}`, {
+        hint: 'Switch it off and unwire its consumers first.',
+      });
     }
     const below = allWires(brick).map((wire) => wire.provider);
     for (const wire of allWires(brick)) if (wire.connected) wire.disconnect();
@@ -259,7 +282,8 @@ export class Graph implements WireWatcher {
   /** All wires that end at `provider`. */
   readonly consumersOf = (provider: BrickBase): Wire[] => {
     const found: Wire[] = [];
-    for (const brick of this.bricks.values()) for (const wire of allWires(brick)) if (wire.provider === provider) found.push(wire);
+    for (const brick of this.bricks.values())
+      for (const wire of allWires(brick)) if (wire.provider === provider) found.push(wire);
     return found;
   };
 
@@ -277,9 +301,16 @@ export class Graph implements WireWatcher {
   setParam(name: string, param: string, value: unknown): void {
     const brick = this.get(name);
     if (!brick.meta.live.includes(param)) {
-      throw new MarsError(ErrorCode.LIVE_PARAMETER, `"${param}" of ${brick.meta.type} cannot be changed while it runs`, {
-        hint: brick.meta.live.length === 0 ? 'This type has no live parameters.' : `Live parameters: ${brick.meta.live.join(', ')}.`,
-      });
+      throw new MarsError(
+        ErrorCode.LIVE_PARAMETER,
+        `"${param}" of ${brick.meta.type} cannot be changed while it runs`,
+        {
+          hint:
+            brick.meta.live.length === 0
+              ? 'This type has no live parameters.'
+              : `Live parameters: ${brick.meta.live.join(', ')}.`,
+        },
+      );
     }
     const ctx = hooksOf(brick).ctx;
     const checked = checkParams({ ...brick.meta.params, required: [] }, { [param]: value });
@@ -289,12 +320,17 @@ export class Graph implements WireWatcher {
   }
 
   status(): BrickStatus[] {
-    return this.providersFirst().reverse().map((brick) => this.statusOf(brick));
+    return this.providersFirst()
+      .reverse()
+      .map((brick) => this.statusOf(brick));
   }
 
   statusOf(brick: BrickBase): BrickStatus {
     const { power, meta } = brick;
-    const inputs = allWires(brick).map((wire) => [wire.nr > 0 ? `${wire.name}[${wire.nr}]` : wire.name, wire.provider?.name ?? null]);
+    const inputs = allWires(brick).map((wire) => [
+      wire.nr > 0 ? `${wire.name}[${wire.nr}]` : wire.name,
+      wire.provider?.name ?? null,
+    ]);
     return {
       name: brick.name,
       type: meta.type,
@@ -310,13 +346,54 @@ export class Graph implements WireWatcher {
   }
 
   brickThrew(brick: BrickBase, error: unknown): void {
-    this.log.error({ brick: brick.name, type: brick.meta.type, err: error }, 'a brick threw on the data path; it is switched off');
+    this.log.error(
+      { brick: brick.name, type: brick.meta.type, err: error },
+      'a brick threw on the data path; it is switched off',
+    );
     this.emit({ kind: 'threw', brick: brick.name, message: causeText(error) });
     brick.power.forceOff = true;
+    brick.power.set('switching');
     // The led falls at once, so every further request is answered ESHUTDOWN; what is under way may still come back.
-    void this.switched(brick, () => releaseBrick(brick, this.loop, () => this.heldOf(brick))).catch((cause: unknown) =>
+    const off = (): Promise<void> =>
+      this.switched(brick, () => releaseBrick(brick, this.loop, () => this.heldOf(brick)));
+    void inTurn(brick, off).catch((cause: unknown) =>
       this.log.error({ brick: brick.name, err: cause }, 'switching off a faulty brick failed'),
     );
+  }
+
+  private async pressNow(brick: BrickBase, adapt: 'auto' | 'never'): Promise<void> {
+    if (brick.power.led === 'on') return;
+    const wires = allWires(brick);
+    for (const wire of wires) this.checkProvider(wire);
+    const connected = wires.filter((wire) => wire.connected);
+    checkPermissions(brick, connected, this.consumersOf);
+    this.checkDepth(brick);
+    // From here on the others see that this brick claims its permissions.
+    brick.power.button = true;
+    try {
+      for (const wire of connected) await this.negotiate(wire, adapt);
+      await this.switched(brick, () => pressBrick(brick));
+    } catch (error) {
+      brick.power.button = false;
+      throw error;
+    }
+    this.spreadInfo(brick);
+  }
+
+  private async releaseNow(brick: BrickBase): Promise<void> {
+    const wires = this.consumersOf(brick);
+    const consumer = wires.find((wire) => !this.adaptors.has(wire.consumer) && !wire.consumer.power.ledOff);
+    if (consumer !== undefined) {
+      throw new MarsError(
+        ErrorCode.POWER_CONSUMER_ON,
+        `"${brick.name}" serves "${consumer.consumer.name}", which is on`,
+        {
+          hint: `Switch "${consumer.consumer.name}" off first.`,
+        },
+      );
+    }
+    for (const wire of wires) if (this.adaptors.has(wire.consumer)) await this.release(wire.consumer.name);
+    await this.switched(brick, () => releaseBrick(brick, this.loop, () => this.heldOf(brick)));
   }
 
   private construct(cls: new (...args: never[]) => BrickBase, name: string, type: string): BrickBase {
@@ -339,7 +416,13 @@ export class Graph implements WireWatcher {
     return wires;
   }
 
-  private contextFor(brick: BrickBase, name: string, slot: number, params: Record<string, unknown>, stats: StatsRegistry): BrickContext {
+  private contextFor(
+    brick: BrickBase,
+    name: string,
+    slot: number,
+    params: Record<string, unknown>,
+    stats: StatsRegistry,
+  ): BrickContext {
     return {
       name,
       path: `${this.name}/${name}`,
@@ -360,14 +443,23 @@ export class Graph implements WireWatcher {
 
   private attachWire(wire: Wire, provider: BrickBase, port: string): void {
     if (!provider.meta.outputs.includes(port)) {
-      throw new MarsError(ErrorCode.BAD_WIRE, `brick "${provider.name}" (${provider.meta.type}) has no output "${port}"`, {
-        hint: provider.meta.outputs.length === 0 ? 'It is the top of a stack and serves nobody.' : didYouMean(port, provider.meta.outputs),
-      });
+      throw new MarsError(
+        ErrorCode.BAD_WIRE,
+        `brick "${provider.name}" (${provider.meta.type}) has no output "${port}"`,
+        {
+          hint:
+            provider.meta.outputs.length === 0
+              ? 'It is the top of a stack and serves nobody.'
+              : didYouMean(port, provider.meta.outputs),
+        },
+      );
     }
     const loop = pathBetween(provider, wire.consumer);
     if (loop !== undefined) {
       const names = [wire.consumer.name, ...loop.map((b) => b.name)];
-      throw new MarsError(ErrorCode.WIRE_CYCLE, `the wires form a cycle: ${names.join(' → ')}`, { hint: 'Requests must come to an end: take one of these wires away.' });
+      throw new MarsError(ErrorCode.WIRE_CYCLE, `the wires form a cycle: ${names.join(' → ')}`, {
+        hint: 'Requests must come to an end: take one of these wires away.',
+      });
     }
     wire.connect(provider, port, provider.output(port));
     this.rerank();
@@ -378,34 +470,51 @@ export class Graph implements WireWatcher {
     if (wire.held === 0) return;
     const limitMs = this.options.drainTimeoutMs ?? 0;
     let isLate = false;
-    if (limitMs > 0) this.loop.after(limitMs, undefined, () => { isLate = true; });
+    if (limitMs > 0)
+      this.loop.after(limitMs, undefined, () => {
+        isLate = true;
+      });
     await this.loop.whenQuiet(() => wire.held === 0 || isLate);
     if (wire.held === 0) return;
     wire.ungate();
-    throw new MarsError(ErrorCode.DRAIN_STUCK, `${wire.held} requests at ${wireText(wire)} did not come back within ${limitMs} ms`, {
-      hint: `Look at "${wire.provider!.name}" and what lies below it; nothing was changed.`,
-    });
+    throw new MarsError(
+      ErrorCode.DRAIN_STUCK,
+      `${wire.held} requests at ${wireText(wire)} did not come back within ${limitMs} ms`,
+      {
+        hint: `Look at "${wire.provider!.name}" and what lies below it; nothing was changed.`,
+      },
+    );
   }
 
   private checkProvider(wire: Wire): void {
     if (!wire.connected) {
       if (wire.consumer.meta.inputs[wire.name]!.optional || wire.nr > 0) return;
-      throw new MarsError(ErrorCode.MISSING_WIRE, `${wireText(wire)} has no provider`, { hint: 'Name one under "in:".' });
+      throw new MarsError(ErrorCode.MISSING_WIRE, `${wireText(wire)} has no provider`, {
+        hint: 'Name one under "in:".',
+      });
     }
     const { provider } = wire;
     if (provider!.power.button && provider!.power.ledOn) return;
-    throw new MarsError(ErrorCode.POWER_PROVIDER_OFF, `"${wire.consumer.name}" cannot be switched on: its provider "${provider!.name}" is off`, {
-      hint: `Switch "${provider!.name}" on first.`,
-    });
+    throw new MarsError(
+      ErrorCode.POWER_PROVIDER_OFF,
+      `"${wire.consumer.name}" cannot be switched on: its provider "${provider!.name}" is off`,
+      {
+        hint: `Switch "${provider!.name}" on first.`,
+      },
+    );
   }
 
   private checkDepth(brick: BrickBase): void {
     // Brick and wire push one completer each.
     const depth = 2 * (depthBelow(brick) + 1) + 2 * brick.rank;
     if (depth <= MAX_STACK_DEPTH) return;
-    throw new MarsError(ErrorCode.STACK_TOO_DEEP, `the stack at "${brick.name}" needs ${depth} completers per request, ${MAX_STACK_DEPTH} are possible`, {
-      hint: 'Use fewer filters above each other.',
-    });
+    throw new MarsError(
+      ErrorCode.STACK_TOO_DEEP,
+      `the stack at "${brick.name}" needs ${depth} completers per request, ${MAX_STACK_DEPTH} are possible`,
+      {
+        hint: 'Use fewer filters above each other.',
+      },
+    );
   }
 
   private async negotiate(wire: Wire, adapt: 'auto' | 'never'): Promise<void> {
@@ -418,9 +527,16 @@ export class Graph implements WireWatcher {
     }
     const left = findGaps(needs, wire.cached);
     if (left.length === 0) return;
-    throw new MarsError(ErrorCode.CAPABILITY_GAP, `"${wire.provider!.name}" does not offer what "${wire.consumer.name}" needs: ${left.map((g) => g.text).join('; ')}`, {
-      hint: adapt === 'never' ? 'Allow adaptors ("adapt: auto"), or choose another provider.' : 'No adaptor can close this gap; choose another provider.',
-    });
+    throw new MarsError(
+      ErrorCode.CAPABILITY_GAP,
+      `"${wire.provider!.name}" does not offer what "${wire.consumer.name}" needs: ${left.map((g) => g.text).join('; ')}`,
+      {
+        hint:
+          adapt === 'never'
+            ? 'Allow adaptors ("adapt: auto"), or choose another provider.'
+            : 'No adaptor can close this gap; choose another provider.',
+      },
+    );
   }
 
   private async adapt(wire: Wire, type: string, params: Record<string, unknown>): Promise<void> {
@@ -522,7 +638,11 @@ function depthBelow(brick: BrickBase): number {
   return Math.max(0, ...allWires(brick).map((wire) => (wire.provider === null ? 0 : 1 + depthBelow(wire.provider))));
 }
 
-function parameterError(name: string, type: string, problem: { path: readonly (string | number)[]; message: string; hint?: string }): MarsError {
+function parameterError(
+  name: string,
+  type: string,
+  problem: { path: readonly (string | number)[]; message: string; hint?: string },
+): MarsError {
   return new MarsError(ErrorCode.BAD_PARAMETER, `brick "${name}" (${type}): ${problem.message}`, {
     ...(problem.hint === undefined ? {} : { hint: problem.hint }),
     details: { brick: name, type, path: problem.path },

@@ -29,10 +29,16 @@ export function findGaps(needs: PortNeeds | undefined, info: Readonly<XioInfo>):
     });
   }
   if (needs.zero !== undefined && info.zero < needs.zero) {
-    gaps.push({ text: `zeroing is ${supportName(info.zero)}, ${supportName(needs.zero)} is needed`, ...zeroAdaptor(info, needs.zero) });
+    gaps.push({
+      text: `zeroing is ${supportName(info.zero)}, ${supportName(needs.zero)} is needed`,
+      ...zeroAdaptor(info, needs.zero),
+    });
   }
   if (needs.fua !== undefined && info.fua < needs.fua) {
-    gaps.push({ text: `FUA is ${supportName(info.fua)}, ${supportName(needs.fua)} is needed`, ...fuaAdaptor(info, needs.fua) });
+    gaps.push({
+      text: `FUA is ${supportName(info.fua)}, ${supportName(needs.fua)} is needed`,
+      ...fuaAdaptor(info, needs.fua),
+    });
   }
   for (const name of needs.caps ?? []) {
     if (!(info.caps & capByName(name)!)) gaps.push({ text: `${name} is missing` });

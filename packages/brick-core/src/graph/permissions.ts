@@ -35,7 +35,9 @@ export function shareOf(wire: Wire, consumersOf: ConsumersOf): readonly Permissi
 export function conflict(a: Wire, b: Wire, consumersOf: ConsumersOf): Permission | undefined {
   const refused = (perm: readonly Permission[], share: readonly Permission[]): Permission | undefined =>
     perm.find((p) => !share.includes(p));
-  return refused(permOf(a, consumersOf), shareOf(b, consumersOf)) ?? refused(permOf(b, consumersOf), shareOf(a, consumersOf));
+  return (
+    refused(permOf(a, consumersOf), shareOf(b, consumersOf)) ?? refused(permOf(b, consumersOf), shareOf(a, consumersOf))
+  );
 }
 
 /**

@@ -50,18 +50,26 @@ export class BrickRegistry {
   private add(cls: BrickClass, source: string): void {
     const meta = brickMeta(cls);
     if (meta === undefined) {
-      throw new MarsError(ErrorCode.BAD_BRICK_CLASS, `${source}: class ${cls.name || '(no name)'} has no @Brick table`, {
-        hint: 'Put @Brick({ type: … }) above the class.',
-      });
+      throw new MarsError(
+        ErrorCode.BAD_BRICK_CLASS,
+        `${source}: class ${cls.name || '(no name)'} has no @Brick table`,
+        {
+          hint: 'Put @Brick({ type: … }) above the class.',
+        },
+      );
     }
     if (!(cls.prototype instanceof BrickBase)) throw foreignCore(cls, source);
     const before = this.types.get(meta.type);
     if (before?.cls === cls) return;
     if (before !== undefined) {
-      throw new MarsError(ErrorCode.DUPLICATE_BRICK_TYPE, `brick type "${meta.type}" comes from ${before.source} and from ${source}`, {
-        hint: 'Remove one of the two packages from the allow list.',
-        details: { type: meta.type, sources: [before.source, source] },
-      });
+      throw new MarsError(
+        ErrorCode.DUPLICATE_BRICK_TYPE,
+        `brick type "${meta.type}" comes from ${before.source} and from ${source}`,
+        {
+          hint: 'Remove one of the two packages from the allow list.',
+          details: { type: meta.type, sources: [before.source, source] },
+        },
+      );
     }
     this.types.set(meta.type, { meta, cls, source });
     for (const alias of meta.aliases) this.aliases.set(alias, meta.type);
@@ -69,8 +77,12 @@ export class BrickRegistry {
 }
 
 function foreignCore(cls: BrickClass, source: string): MarsError {
-  return new MarsError(ErrorCode.DUPLICATE_CORE, `${source}: class ${cls.name} is built on another copy of @mars/brick-core`, {
-    hint: 'Make @mars/brick-core a peer dependency of that package, so that it uses the copy of MARS, and install it again.',
-    details: { source },
-  });
+  return new MarsError(
+    ErrorCode.DUPLICATE_CORE,
+    `${source}: class ${cls.name} is built on another copy of @mars/brick-core`,
+    {
+      hint: 'Make @mars/brick-core a peer dependency of that package, so that it uses the copy of MARS, and install it again.',
+      details: { source },
+    },
+  );
 }

@@ -152,8 +152,8 @@ export class Loop implements Clock {
     this.ticking = true;
     this.driver.sample(this.now);
     let events = 0;
-    for (const source of this.sources) events += source.reap();
-    events += this.timers.run(this.now[0]!);
+    for (let i = 0; i < this.sources.length; i++) events += this.sources[i]!.reap();
+    if (this.timers.length > 0) events += this.timers.run(this.now[0]!);
     events += this.deliver();
     if (this.pluggedCount > 0) {
       this.driver.sample(this.now);

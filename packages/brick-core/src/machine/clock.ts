@@ -1,4 +1,4 @@
-import type { InjectionToken } from 'tsyringe';
+import type { InjectionToken } from '../di.js';
 
 /** Time of one loop. The only source of time: `Date`, timers and `performance` are banned outside `platform`. */
 export interface Clock {

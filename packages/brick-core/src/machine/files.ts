@@ -1,4 +1,4 @@
-import type { InjectionToken } from 'tsyringe';
+import type { InjectionToken } from '../di.js';
 
 /** How a file or device is opened. */
 export interface OpenOptions {

@@ -1,4 +1,4 @@
-import type { InjectionToken } from 'tsyringe';
+import type { InjectionToken } from '../di.js';
 
 /** The part of pino that we use: constant message, facts as fields with units in the keys (style.md 10). */
 export interface Logger {

@@ -1,4 +1,4 @@
-import type { InjectionToken } from 'tsyringe';
+import type { InjectionToken } from '../di.js';
 
 /** Where a listener listens or a stream goes. */
 export type NetAddress = { host: string; port: number } | { path: string };

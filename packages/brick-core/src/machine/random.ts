@@ -1,4 +1,4 @@
-import type { InjectionToken } from 'tsyringe';
+import type { InjectionToken } from '../di.js';
 
 /** Randomness of one host. Seeded in simulations, so bricks with a `seed` parameter use {@link createRandom} instead. */
 export interface Random {

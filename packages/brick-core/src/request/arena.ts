@@ -76,7 +76,10 @@ export class Arena {
   /** Gives a block back. `bytes` may be anything that the block was big enough for; only the offset counts. */
   release(offset: number): void {
     const page = offset / ARENA_PAGE - 1;
-    invariant(page >= 0 && page < this.pages && (page | 0) === page, 'arena: release of an offset that alloc never gave');
+    invariant(
+      page >= 0 && page < this.pages && (page | 0) === page,
+      'arena: release of an offset that alloc never gave',
+    );
     invariant(this.order[page]! > 0, 'arena: block released twice, or never allocated');
     this.give(page, this.order[page]! - 1);
   }

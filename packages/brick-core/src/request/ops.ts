@@ -11,7 +11,11 @@ export const OP_FLUSH = 2;
 export const OP_TRIM = 3;
 /** The range reads as zeroes afterwards. */
 export const OP_ZERO = 4;
-/** Fills the payload with extent records of the range (`EXTENT_BYTES` each). */
+/**
+ * Tells what is allocated. `pos` and `len` name the range; the payload has room for `EXTENTS_PAYLOAD_BYTES`. The provider fills
+ * it with records that follow each other without a gap from `pos` on, clipped to the range, and sets `len` to the bytes it
+ * filled. They may cover less than the range: ask again from the end of the last one.
+ */
 export const OP_EXTENTS = 5;
 /** Hint: the range will be read soon. */
 export const OP_CACHE = 6;
@@ -41,6 +45,8 @@ export const PRIO_LOW = 1;
 
 /** One extent record in the payload of EXTENTS: f64 pos, f64 len, u32 type, u32 zero; little endian. */
 export const EXTENT_BYTES = 24;
+/** Room for records that every EXTENTS request brings, bytes: 170 records. */
+export const EXTENTS_PAYLOAD_BYTES = 170 * EXTENT_BYTES;
 /** Extent types: bit set, as in NBD's base:allocation. */
 export const EXTENT_HOLE = 1 << 0;
 export const EXTENT_ZERO = 1 << 1;

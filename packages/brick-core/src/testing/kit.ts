@@ -1,0 +1,237 @@
+import { container, type DependencyContainer } from '../di.js';
+import type { BrickBase } from '../brick/brick-base.js';
+import { brickMeta, type BrickClass, type ResolvedMeta } from '../brick/meta.js';
+import { composeServices, registerBricks, BRICKS } from '../graph/compose.js';
+import { Graph } from '../graph/graph.js';
+import { invariant, setVerify } from '../invariant.js';
+import { Loop } from '../loop/loop.js';
+import type { Files } from '../machine/files.js';
+import type { Logger } from '../machine/logger.js';
+import type { Net } from '../machine/net.js';
+import { createRandom } from '../machine/random.js';
+import { DebugArena } from '../request/arena.js';
+import { advertisedOps, opNames } from '../request/info.js';
+import type { OpName } from '../request/ops.js';
+import { Sink, Spinner } from './allocation.js';
+import { MemoryDisk } from './memory-disk.js';
+import { Probe, type ProbeRequest, type ProbeResult } from './probe.js';
+import { VirtualDriver } from './virtual-driver.js';
+
+/** How a brick is built for tests. */
+export interface KitOptions {
+  /** Parameters of the memory disk under every input (`size`, `align`, `maxLen`, `fua`, `zero`). */
+  disk?: Record<string, unknown>;
+  /** Further brick classes that the test needs. */
+  bricks?: readonly BrickClass[];
+  files?: Files;
+  net?: Net;
+  log?: Logger;
+  /** Further services for the brick's constructor. */
+  services?: (host: DependencyContainer) => void;
+  poolObjects?: number;
+  arenaBytes?: number;
+}
+
+const DEFAULT_ARENA_BYTES = 32 * 2 ** 20;
+
+/** One loop on a virtual clock with debug arena, and the services of one host. */
+export interface TestHost {
+  clock: VirtualDriver;
+  loop: Loop;
+  arena: DebugArena;
+  container: DependencyContainer;
+  graph: Graph;
+}
+
+/** A host for tests: virtual clock, poisoned memory, seeded randomness, an empty graph. */
+export function createTestHost(options: KitOptions = {}): TestHost {
+  setVerify(true);
+  const clock = new VirtualDriver();
+  const arena = new DebugArena(new ArrayBuffer(options.arenaBytes ?? DEFAULT_ARENA_BYTES));
+  const loop = new Loop(clock, arena, options.poolObjects ?? 256);
+  const host = composeServices(container.createChildContainer(), { loop, random: createRandom(1), ...options });
+  registerBricks(host, [MemoryDisk, Probe, Sink, Spinner, ...(options.bricks ?? [])], 'test');
+  options.services?.(host);
+  const graph = new Graph({ name: 'test', loop, host, registry: host.resolve(BRICKS) });
+  return { clock, loop, arena, container: host, graph };
+}
+
+/**
+ * One brick between a probe and memory disks, fresh for every test:
+ *
+ * ```
+ *   probe ──> brick under test ──> disk (one per input; "disk", "disk2" …)
+ * ```
+ * A brick without outputs has no probe, one without inputs has no disk.
+ */
+export class BrickKit<B extends BrickBase = BrickBase> {
+  readonly meta: ResolvedMeta;
+  private host_: TestHost | null = null;
+
+  constructor(
+    readonly cls: new (...args: never[]) => B,
+    readonly params: Record<string, unknown> = {},
+    readonly options: KitOptions = {},
+  ) {
+    const meta = brickMeta(cls);
+    invariant(meta !== undefined, `class ${cls.name} has no @Brick table`);
+    this.meta = meta;
+  }
+
+  /** Builds a fresh world and switches everything on, unless told otherwise. */
+  async open({ press = true }: { press?: boolean } = {}): Promise<void> {
+    const { cls } = this;
+    this.host_ = createTestHost({
+      ...this.options,
+      bricks: [cls as unknown as BrickClass, ...(this.options.bricks ?? [])],
+    });
+    this.graph.add('brick', this.meta.type, this.params);
+    let disks = 0;
+    for (const input of Object.keys(this.meta.inputs)) {
+      const name = disks++ === 0 ? 'disk' : `disk${disks}`;
+      this.graph.add(name, 'test-disk', this.options.disk);
+      this.graph.connect({ consumer: 'brick', input, nr: 0 }, name);
+    }
+    if (this.hasOutput) {
+      this.graph.add('probe', 'test-probe');
+      this.graph.connect({ consumer: 'probe', input: 'next', nr: 0 }, 'brick', this.meta.outputs[0]);
+    }
+    if (press) await this.pressAll();
+  }
+
+  /** Switches everything off, checks that nothing leaked, and forgets the world. */
+  async close(): Promise<void> {
+    if (this.host_ === null) return;
+    try {
+      for (const brick of this.graph.providersFirst().reverse()) await this.settle(this.graph.release(brick.name));
+      for (const brick of this.graph.providersFirst().reverse()) await this.settle(this.graph.destroy(brick.name));
+      this.expectNoLeaks();
+    } finally {
+      this.host_ = null;
+    }
+  }
+
+  /** Objects and memory that are still out, by an invariant that names them. */
+  expectNoLeaks(): void {
+    const objects = this.loop.pool.outstanding();
+    const blocks = this.arena.leaks();
+    invariant(
+      objects.length === 0,
+      `${objects.length} requests were never freed (slots ${objects.map((o) => o.slot).join(', ')})`,
+    );
+    invariant(
+      blocks.length === 0,
+      `${blocks.length} blocks were never released: ${JSON.stringify(blocks.slice(0, 5))}`,
+    );
+  }
+
+  async pressAll(): Promise<void> {
+    for (const brick of this.graph.providersFirst()) await this.settle(this.graph.press(brick.name));
+  }
+
+  get host(): TestHost {
+    invariant(this.host_ !== null, 'the kit is used outside a test');
+    return this.host_;
+  }
+  get graph(): Graph {
+    return this.host.graph;
+  }
+  get loop(): Loop {
+    return this.host.loop;
+  }
+  get arena(): DebugArena {
+    return this.host.arena;
+  }
+  get clock(): VirtualDriver {
+    return this.host.clock;
+  }
+  get brick(): B {
+    return this.graph.get('brick') as B;
+  }
+  get probe(): Probe {
+    return this.graph.get('probe') as Probe;
+  }
+  get disk(): MemoryDisk {
+    return this.graph.get('disk') as MemoryDisk;
+  }
+  /** The disk under the nth input, counted from 1. */
+  diskNr(nr: number): MemoryDisk {
+    return this.graph.get(nr === 1 ? 'disk' : `disk${nr}`) as MemoryDisk;
+  }
+  get hasOutput(): boolean {
+    return this.meta.outputs.length > 0;
+  }
+  get hasInput(): boolean {
+    return Object.keys(this.meta.inputs).length > 0;
+  }
+
+  /** Sends one request and lets everything run that is due now; time does not move. */
+  request(request: ProbeRequest, done?: (result: ProbeResult) => void): void {
+    const wasSent = this.probe.send(request, done);
+    invariant(wasSent, 'the pool of the test kit is exhausted');
+    this.run();
+  }
+  read(what: { posBytes: number; lenBytes: number; flags?: number }, done?: (result: ProbeResult) => void): void {
+    this.request({ op: 'read', ...what }, done);
+  }
+  write(
+    what: { posBytes: number; data: Uint8Array | string; flags?: number },
+    done?: (result: ProbeResult) => void,
+  ): void {
+    this.request({ op: 'write', ...what }, done);
+  }
+  flush(done?: (result: ProbeResult) => void): void {
+    this.request({ op: 'flush' }, done);
+  }
+  trim(what: { posBytes: number; lenBytes: number; flags?: number }, done?: (result: ProbeResult) => void): void {
+    this.request({ op: 'trim', ...what }, done);
+  }
+  zero(what: { posBytes: number; lenBytes: number; flags?: number }, done?: (result: ProbeResult) => void): void {
+    this.request({ op: 'zero', ...what }, done);
+  }
+
+  /** Sends one request, lets time pass until it is answered, and returns the answer. */
+  async answerOf(request: ProbeRequest): Promise<ProbeResult> {
+    const answer = new Promise<ProbeResult>((resolve) => this.request(request, resolve));
+    return this.settle(answer);
+  }
+
+  /** Runs everything that is due now. */
+  run(): void {
+    this.clock.runUntilIdle();
+  }
+
+  /** Lets time pass until nothing is left to do, but at most `ms`. */
+  runFor(ms: number): void {
+    this.clock.advanceMs(ms);
+  }
+
+  settle<T>(promise: Promise<T>): Promise<T> {
+    return this.clock.settle(promise);
+  }
+
+  /** Operations that the brick advertises now. */
+  get advertised(): OpName[] {
+    return advertisedOf(this);
+  }
+}
+
+function advertisedOf(kit: BrickKit): OpName[] {
+  const wire = kit.graph.wire({ consumer: 'probe', input: 'next', nr: 0 });
+  return opNames(advertisedOps(wire.cached));
+}
+
+/**
+ * A kit for the tests of one `describe`: opened before each test, closed and checked for leaks after it.
+ * @param params as they stand in a stack file (`'10ms'`, `'64M'`)
+ */
+export function useBrickKit<B extends BrickBase>(
+  cls: new (...args: never[]) => B,
+  params: Record<string, unknown> = {},
+  options: KitOptions = {},
+): BrickKit<B> {
+  const kit = new BrickKit(cls, params, options);
+  beforeEach(() => kit.open());
+  afterEach(() => kit.close());
+  return kit;
+}
