@@ -27,6 +27,8 @@ export class Saved {
     this.len = o.len;
     this.buf = o.buf;
     this.block = -1;
+    // Nothing of an earlier request may count as a short read of this one.
+    this.sentLen = 0;
   }
 
   restore(o: XioObject): void {
@@ -72,7 +74,7 @@ export abstract class TransformBrick extends FilterBrick {
     const saved = o.aspects[this.ctx.slot] as Saved;
     if (o.err >= 0) this.up(o, saved);
     saved.restore(o);
-    this.giveBack(saved);
+    this.giveBackTo(o, saved);
     o.done(o.err);
   }
 
@@ -129,6 +131,13 @@ export abstract class TransformBrick extends FilterBrick {
 
   private giveBack(saved: Saved): void {
     if (saved.block >= 0) this.ctx.mem.release(saved.block);
+    saved.block = -1;
+  }
+
+  /** Somebody below may still look at the block (a logger, until written back); then it goes back with the request. */
+  private giveBackTo(o: XioObject, saved: Saved): void {
+    if (o.refs === 0 || saved.block < 0) return this.giveBack(saved);
+    o.lend(saved.block);
     saved.block = -1;
   }
 

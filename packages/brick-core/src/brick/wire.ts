@@ -3,7 +3,7 @@ import { InvariantError, invariant } from '../invariant.js';
 import type { Loop } from '../loop/loop.js';
 import { CAP_GROW, SUPPORT_NONE, XioInfo, advertisedOps, maskOps } from '../request/info.js';
 import { F_FUA, OP_FLUSH, OP_READ, OP_WRITE } from '../request/ops.js';
-import { DOWN, HELD, type Completer, type ReturnStep, type XioObject } from '../request/xio-object.js';
+import { DOWN, HELD, WAITING, type Completer, type ReturnStep, type XioObject } from '../request/xio-object.js';
 import type { BrickBase } from './brick-base.js';
 import type { XioInput, XioOutput } from './contract.js';
 
@@ -18,7 +18,7 @@ class WireStep implements ReturnStep {
   inflight = 0;
 
   constructor(
-    private readonly wire: Wire,
+    readonly wire: Wire,
     readonly completer: Completer | null,
   ) {}
 
@@ -110,6 +110,8 @@ export class Wire implements XioInput {
 
   io(o: XioObject): void {
     invariant(o.state === HELD || o.state === DOWN, 'io() with a request that is free or already answered');
+    const top = o.topStep;
+    if (top !== null && top.wire === this) o.reissue();
     o.state = DOWN;
     if (this.gated) return this.enqueue(o);
     const err = this.verdict(o);
@@ -153,6 +155,7 @@ export class Wire implements XioInput {
     while (o !== null) {
       const next: XioObject | null = o.link;
       o.link = null;
+      o.state = DOWN;
       this.io(o);
       o = next;
     }
@@ -192,6 +195,9 @@ export class Wire implements XioInput {
     if (this.queueTail === null) this.queueHead = o;
     else this.queueTail.link = o;
     this.queueTail = o;
+    o.state = WAITING;
+    // It may have come from outside a tick, and be the last one that a drain waits for.
+    this.loop.kick();
   }
 
   private stepFor(c: Completer | null): WireStep {

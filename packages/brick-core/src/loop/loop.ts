@@ -96,6 +96,7 @@ export class Loop implements Clock {
   }
 
   after<T>(delayMs: number, arg: T, fn: (arg: T) => void): void {
+    this.sampleIfIdle();
     this.timers.add(this.now[0]! + delayMs * 1000, arg, fn);
     if (!this.ticking) this.armTimers();
   }
@@ -106,7 +107,6 @@ export class Loop implements Clock {
       const abort = (): void => reject(signal!.reason as Error);
       signal?.addEventListener('abort', abort, { once: true });
       // A promise settles once: after an abort the timer still fires, and finds nothing left to do.
-      this.sampleIfIdle();
       this.after(ms, undefined, () => {
         signal?.removeEventListener('abort', abort);
         resolve();
@@ -137,6 +137,8 @@ export class Loop implements Clock {
     if (quiet()) return Promise.resolve();
     return new Promise((resolve) => {
       this.idleWaiters.push({ quiet, resolve });
+      // The last request may be freed outside a tick (by a promise); then nobody else would look again.
+      this.pool.onFree = this.kickLater;
       this.kick();
     });
   }
@@ -151,6 +153,8 @@ export class Loop implements Clock {
     invariant(!this.ticking, 'tick() inside a tick');
     this.ticking = true;
     this.driver.sample(this.now);
+    // This turn of the driver's timer is used up: the same time must be asked for again if something is due then.
+    if (this.now[0]! >= this.armedUs) this.armedUs = NaN;
     let events = 0;
     for (let i = 0; i < this.sources.length; i++) events += this.sources[i]!.reap();
     if (this.timers.length > 0) events += this.timers.run(this.now[0]!);
@@ -204,9 +208,11 @@ export class Loop implements Clock {
   }
 
   private sampleIfIdle(): void {
-    // Between ticks `nowUs` may be old; a sleep must not end early because of that.
+    // Between ticks `nowUs` may be old; a timer must not fire early because of that.
     if (!this.ticking) this.driver.sample(this.now);
   }
+
+  private readonly kickLater = (): void => this.kick();
 
   private checkQuiet(): void {
     const waiting = this.idleWaiters;
@@ -215,5 +221,6 @@ export class Loop implements Clock {
       if (waiter.quiet()) waiter.resolve();
       else this.idleWaiters.push(waiter);
     }
+    if (this.idleWaiters.length === 0) this.pool.onFree = null;
   }
 }

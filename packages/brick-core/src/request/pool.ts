@@ -19,6 +19,8 @@ export class XioPool {
   private readonly freeSlots: Int32Array;
   private freeCount: number;
   private slotWidth = 0;
+  /** Somebody waits for quiet and must look again; set by the loop, and only for as long as somebody waits. */
+  onFree: (() => void) | null = null;
 
   constructor(
     readonly arena: Arena,
@@ -70,13 +72,20 @@ export class XioPool {
     this.owners[o.slot] = null;
     o.state = FREE;
     if (o.refs === 0) this.recycle(o);
+    if (this.onFree !== null) this.onFree();
   }
 
   /** Called when the last reference went; not for bricks. */
   recycle(o: XioObject): void {
+    o.repay();
     if (o.block >= 0) this.arena.release(o.block);
     o.block = o.buf = -1;
     this.freeSlots[this.freeCount++] = o.slot;
+  }
+
+  /** A block that a filter had lent to an object; not for bricks. */
+  releaseBlock(block: number): void {
+    this.arena.release(block);
   }
 
   /** Makes room for `slots` aspects on every object now, so that no request has to grow its array later. */

@@ -17,12 +17,16 @@ export interface Completer {
 export interface ReturnStep {
   inflight: number;
   readonly completer: Completer | null;
+  /** The wire that this step leads back through. */
+  readonly wire: object | null;
   complete(o: XioObject): void;
 }
 
 /** Where an object goes back to when its last reference goes. */
 export interface Recycler {
   recycle(o: XioObject): void;
+  /** Releases a block that was lent to an object. */
+  releaseBlock(block: number): void;
 }
 
 /** In the pool; nobody may touch it. */
@@ -33,6 +37,8 @@ export const HELD = 1;
 export const DOWN = 2;
 /** Answered; waits in the finish ring of the loop. */
 export const FINISHED = 3;
+/** Stands in the queue of a gated wire; nobody may answer it. */
+export const WAITING = 4;
 
 /**
  * One in-flight I/O: pooled, one hidden class, never created outside its pool. "Request" in prose.
@@ -74,7 +80,7 @@ export class XioObject {
   /** Private state of bricks, index = brick slot. Created once per object and brick, then re-used (bricks.md 5.3 rule 9). */
   readonly aspects: unknown[] = [];
 
-  /** Where it is: `FREE`, `HELD`, `DOWN` or `FINISHED`. Kept by pool, wires and loop; bricks only read it. */
+  /** Where it is: `FREE`, `HELD`, `DOWN`, `FINISHED` or `WAITING`. Kept by pool, wires and loop; bricks only read it. */
   state = FREE;
   /** Payload block that belongs to this object, -1 = none; `buf` may point elsewhere for a while. Kept by the pool. */
   block = -1;
@@ -83,6 +89,11 @@ export class XioObject {
   private pushed: Completer | null = null;
   private sp = 0;
   private readonly stack: ReturnStep[];
+  // Filled by index and never shortened: popping a small array would give its memory back and allocate it again.
+  private readonly lenders: XioObject[] = [];
+  private lenderCount = 0;
+  private readonly lentBlocks: number[] = [];
+  private lentCount = 0;
 
   constructor(
     /** Index in the pool, and completion tag. */
@@ -112,7 +123,53 @@ export class XioObject {
     this.stack[this.sp - 1]!.complete(this);
   }
 
-  /** Keeps the payload valid beyond completion (the logger, until written back). Undo with {@link unretain}. */
+  /**
+   * Inside `complete()` only, by a filter: the request is this brick's again, as if it had never been passed on. Change it,
+   * `push` and `io` it once more, keep it, or answer it with `loop.finish`.
+   *
+   * A filter that keeps a completed request for longer, or needs several rounds below, MUST take it back: as long as the
+   * step stays, the wire counts as busy, and a swap of that wire would wait for ever for a request that waits at its gate.
+   */
+  takeBack(): void {
+    invariant(this.state === HELD, 'takeBack() on a request that is not being completed');
+    invariant(this.sp > 1, 'takeBack() by the one who took the request');
+    this.stack[--this.sp]!.inflight--;
+    this.state = DOWN;
+  }
+
+  /** Issued again out of `complete()`: the old step goes, its completer counts as pushed anew. Called by wires only. */
+  reissue(): void {
+    invariant(this.state === HELD, 'io() of a request that this wire has passed down already');
+    const step = this.stack[--this.sp]!;
+    step.inflight--;
+    this.pushed ??= step.completer;
+  }
+
+  /**
+   * This request's payload lies in `other`'s memory, which therefore stays valid until this one is back in the pool, even
+   * when somebody below retains it for longer.
+   */
+  leanOn(other: XioObject): void {
+    other.retain();
+    this.lenders[this.lenderCount++] = other;
+  }
+
+  /** An arena block of a filter that is still looked at below: released when the object goes back to the pool. */
+  lend(block: number): void {
+    invariant(this.refs > 0, 'lend() to a request that nobody retains');
+    this.lentBlocks[this.lentCount++] = block;
+  }
+
+  /** Gives back what was lent. Called by the pool only. */
+  repay(): void {
+    while (this.lentCount > 0) this.home.releaseBlock(this.lentBlocks[--this.lentCount]!);
+    while (this.lenderCount > 0) this.lenders[--this.lenderCount]!.unretain();
+  }
+
+  /**
+   * Keeps the payload valid beyond completion (the logger, until written back). Undo with {@link unretain}. Remember `buf`,
+   * `pos` and `len` yourself: filters above restore theirs at completion.
+   */
   retain(): void {
     invariant(this.state !== FREE || this.refs > 0, 'retain() on a request that is in the pool');
     this.refs++;
@@ -178,5 +235,6 @@ export class XioObject {
 const NOWHERE: ReturnStep = {
   inflight: 0,
   completer: null,
+  wire: null,
   complete: () => invariant(false, 'completion without a completer'),
 };
