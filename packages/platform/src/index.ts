@@ -1,0 +1,17 @@
+export { createPlatform, type Platform, type PlatformOptions } from './platform.js';
+export { RealFiles } from './files/real-files.js';
+export { RealNet, CONNECT_TIMEOUT_MS } from './net/real-net.js';
+export { RealRandom } from './random.js';
+export {
+  createLogger,
+  DEFAULT_LOG_BYTES,
+  DEFAULT_LOG_KEEP,
+  type ClosableLogger,
+  type LoggerOptions,
+  type LogLevel,
+} from './log.js';
+export { AttachDriver, ImmediateDriver } from './loop/event-loop-driver.js';
+export { machineError, nameOfErrno } from './errors.js';
+export { markAsBlockServer, type MarkResult } from './process/block-server.js';
+export { onSignal, type StopSignal } from './process/signals.js';
+export { DEFAULT_RUN_DIR, runDir } from './process/run-dir.js';
