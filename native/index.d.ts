@@ -130,6 +130,8 @@ export interface RingOptions {
   spinUs?: number;
   /** Register the arena with the kernel. An option only: when it is refused the ring works without, see `Ring.fixedBuffers`. */
   fixedBuffers?: boolean;
+  /** Lock the arena in memory, page by page as it is touched (for block servers, see `lockMemory`); ENOMEM: raise LimitMEMLOCK. */
+  lockArena?: boolean;
 }
 
 export interface RingStats {
@@ -186,7 +188,8 @@ export interface Ring {
   /**
    * For a thread with an ordinary event loop: calls `callback` when completions (or a wake-up) are there; it collects them with
    * `tick(n, 0)`, and is called again while more remain. Keeps process and ring alive until detach() or close(), see `keepAlive`.
-   * Operations are submitted by tick() only, also outside of the callback.
+   * Operations are submitted by tick() only, also outside of the callback; whoever calls tick() gets the completions it brings,
+   * and the callback is not called for those again.
    */
   attach(callback: () => void): void;
   /** Ends attach(); operations in flight stay in flight. Harmless otherwise. */
@@ -383,7 +386,10 @@ export function socketpair(): [number, number] | Status;
 
 /** PR_SET_IO_FLUSHER for this thread and threads started later: memory reclaim never waits for I/O through ourselves. Needs CAP_SYS_RESOURCE. */
 export function setIoFlusher(): Status;
-/** mlockall, pages as they are touched. -12 (ENOMEM) or -1 (EPERM): raise LimitMEMLOCK. */
+/**
+ * Locks program, libraries, C heap and stack in memory, page by page as they are touched. Not V8's heap: V8 aborts when it cannot
+ * give pages back, so mlockall is out of the question. -12 (ENOMEM) or -1 (EPERM): raise LimitMEMLOCK. Arenas: `lockArena`.
+ */
 export function lockMemory(): Status;
 /** /proc/self/oom_score_adj, -1000 (never killed) to 1000; lowering needs CAP_SYS_RESOURCE. */
 export function setOomScore(score: number): Status;

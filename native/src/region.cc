@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 namespace mars {
 
 static constexpr size_t kHugePage = 2u << 20;
@@ -31,6 +33,11 @@ void Region::release() {
   delete this;
 }
 
-void Region::discard() { madvise(base_, bytes_, MADV_DONTNEED); }
+int Region::lock() { return mlock2(base_, bytes_, MLOCK_ONFAULT) < 0 ? errno : 0; }
+
+void Region::discard() {
+  munlock(base_, bytes_);  // locked pages cannot be given back
+  madvise(base_, bytes_, MADV_DONTNEED);
+}
 
 }  // namespace mars

@@ -19,6 +19,8 @@ class Region {
   uint8_t* base() const { return base_; }
   size_t bytes() const { return bytes_; }
 
+  /** Keeps touched pages in memory (mlock); 0 or an errno. */
+  int lock();
   void retain() { refs_.fetch_add(1, std::memory_order_relaxed); }
   void release();
   /** Gives the pages back at once; the contents read as zero from here on. Only when nothing is in flight. */

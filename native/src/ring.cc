@@ -40,6 +40,10 @@ int Ring::setUp(const RingOptions& o) {
   sq_ = reinterpret_cast<Descriptor*>(tables_->base() + sqOffset());
   cq_ = reinterpret_cast<Completion*>(tables_->base() + cqOffset());
   iov_ = reinterpret_cast<Span*>(tables_->base() + iovOffset());
+  if (o.lockArena) {
+    if (int err = arena_->lock()) return err;
+    if (int err = tables_->lock()) return err;
+  }
   if (int err = setUpQueue()) return err;
   vectors_.resize(iovEntries_);
   sides_.resize(uring_.sq.ring_entries);

@@ -23,6 +23,7 @@ struct RingOptions {
   int64_t arenaBytes = 0;
   uint32_t spinUs = 0;
   bool fixedBuffers = false;
+  bool lockArena = false;
 };
 
 struct RingStats {

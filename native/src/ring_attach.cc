@@ -61,16 +61,31 @@ static void callJavaScript(RingHandle* handle) {
   napi_close_handle_scope(env, scope);
 }
 
+static void swallow(Ring* ring) {
+  uint64_t count;
+  (void)!read(ring->eventFd(), &count, sizeof count);
+}
+
+/**
+ * The kernel signals once when work arrives and again while a tick collects it; without this, every batch would be followed by an
+ * empty callback. First swallow, then look: what arrives later signals anew, what was left over signals by our own hand.
+ */
+void settle(RingHandle* handle) {
+  swallow(handle->ring);
+  if (handle->ring->hasMore()) handle->ring->signalEventFd();
+}
+
 static void onReadable(uv_poll_t* poll, int, int) {
   RingHandle* handle = static_cast<Poller*>(poll->data)->handle;
   if (!handle || !handle->ring) return;
-  uint64_t count;
-  (void)!read(handle->ring->eventFd(), &count, sizeof count);
+  swallow(handle->ring);
   if (handle->jsRefs == 0) return orphan(handle);
   handle->jsRefs++;  // the callback may close the ring and drop it
+  handle->inCallback = true;
   callJavaScript(handle);
+  handle->inCallback = false;
   if (--handle->jsRefs == 0) return orphan(handle);
-  if (handle->use == Use::attached && handle->ring->hasMore()) handle->ring->signalEventFd();
+  if (handle->use == Use::attached) settle(handle);
 }
 
 int startPoller(RingHandle* handle) {

@@ -45,6 +45,7 @@ struct RingHandle {
   uint32_t wakeHandle = 0;
   int jsRefs = 0;
   Use use = Use::idle;
+  bool inCallback = false;  // of attach(): the tick inside need not care about the eventfd
   Poller* poller = nullptr;
   napi_ref callback = nullptr;
   napi_ref self = nullptr;  // strong while attached: a ring that serves is not garbage
@@ -57,6 +58,8 @@ void releaseInstance(Instance* instance);
 /** Starts libuv's watch on the completion eventfd; 0 or -errno. */
 int startPoller(RingHandle* handle);
 void stopPoller(RingHandle* handle);
+/** Leaves the eventfd signalled exactly when completions are waiting. */
+void settle(RingHandle* handle);
 /** Ends the watch and lets go of the callback. Harmless when not attached. */
 void detach(RingHandle* handle);
 /** The last JavaScript reference is gone. */

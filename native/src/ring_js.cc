@@ -27,7 +27,7 @@ napi_value tickCall(napi_env env, napi_callback_info info) {
   if (handle->use == Use::running) return throwState(env, "tick inside run: return the number of operations instead");
   if (nOps < 0 || static_cast<uint32_t>(nOps) > handle->entries) return throwState(env, "nOps exceeds the ring's entries");
   const uint32_t n = handle->ring->tick(static_cast<uint32_t>(nOps), waitUs);
-  if (handle->use == Use::attached && handle->ring->hasMore()) handle->ring->signalEventFd();
+  if (handle->use == Use::attached && !handle->inCallback && (n > 0 || handle->ring->hasMore())) settle(handle);
   napi_create_uint32(env, n, &result);
   return result;
 }
@@ -202,6 +202,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   options.arenaBytes = option(given, "arenaBytes", 64 << 20, 4096, kArenaBytesMax);
   options.spinUs = static_cast<uint32_t>(option(given, "spinUs", 0, 0, 10'000));
   options.fixedBuffers = given.Get("fixedBuffers").ToBoolean();
+  options.lockArena = given.Get("lockArena").ToBoolean();
   int err = 0;
   Ring* ring = Ring::open(options, &err);
   if (!ring) throw ringError(info.Env(), err);
