@@ -147,6 +147,95 @@ describe('log payload codecs', () => {
     }
   });
 
+  it('use a stream only if its padded length saves something', () => {
+    const compressor = new PayloadCompressor();
+    for (const name of ['lzo', 'lz4', 'zlib'] as const) {
+      const used = new Set<number>();
+      for (let noise = 400; noise <= 512; noise++) {
+        const payload = concat(lcgBytes(noise), new Uint8Array(512 - noise));
+        const n = compressor.compress(name, payload, 0, 512);
+        assert.ok(n <= 504, `${name}: ${n} of 512 bytes`);
+        used.add(n);
+      }
+      assert.ok(used.has(0) && Math.max(...used) > 496, `${name} comes near the border`);
+    }
+  });
+
+  describe('LZO1X instructions', () => {
+    const END = [0x11, 0, 0];
+    const letters = Array.from(Buffer.from('abcdefgh', 'latin1'));
+    const expand = (stream: number[], room = 64): string | null => {
+      const { n, out } = expandGuarded(lzoDecompress, Uint8Array.from(stream), room);
+      return n === CODEC_FAILED ? null : Buffer.from(out.subarray(0, n)).toString('latin1');
+    };
+
+    it('a match may not reach in front of the output', () => {
+      const match = (distance: number): number[] => [0x40 | ((distance - 1) << 2), 0];
+      assert.equal(expand([17 + 8, ...letters, ...match(8), ...END]), 'abcdefghabc');
+      assert.equal(expand([17 + 8, ...letters, 0x40, 1, ...END]), null, 'distance 9');
+    });
+
+    it('the end marker is exactly one, and exactly at the end', () => {
+      assert.equal(expand(END), '');
+      assert.equal(expand([17 + 8, ...letters, ...END]), 'abcdefgh');
+      assert.equal(expand([17 + 8, ...letters, ...END, 0]), null);
+      assert.equal(expand([17 + 8, ...letters, 0x12, 0, 0]), null, 'another length');
+      assert.equal(expand([17 + 8, ...letters]), null);
+    });
+
+    it('a short match behind a run of literals reaches 2049 bytes and more', () => {
+      const run = lcgBytes(2060);
+      const long = [0, ...new Array<number>(8).fill(0), 2060 - 18 - 8 * 255, ...run];
+      const { n, out } = expandGuarded(lzoDecompress, Uint8Array.from([...long, 0x04, 0, ...END]), 4096);
+      assert.equal(n, 2063);
+      assert.equal(hexOf(out.subarray(2060, 2063)), hexOf(run.subarray(10, 13)), 'distance 2050');
+    });
+
+    it('a short match behind one literal has two bytes', () => {
+      // A match with one literal behind it leaves state 1; there, 0000 DDSS is a match of two.
+      assert.equal(expand([17 + 8, ...letters, 0x40 | (7 << 2) | 1, 0, 0x5a, 0x00, 0, ...END]), 'abcdefghabcZZZ');
+    });
+
+    it('the farthest instruction reaches 32768 bytes and more', () => {
+      const start = lcgBytes(100);
+      const zeros = 33000;
+      // 100 literals, one literal 0, a match of it for 32999 bytes, then 3 bytes from the start of everything.
+      const long = (value: number): number[] => [
+        ...new Array<number>(Math.floor((value - 1) / 255)).fill(0),
+        ((value - 1) % 255) + 1,
+      ];
+      const distance = 100 + zeros - 5;
+      const d = distance - 32768;
+      const stream = [
+        17 + 101,
+        ...start,
+        0,
+        0x20,
+        ...long(zeros - 1 - 33),
+        0,
+        0,
+        0x19,
+        (d << 2) & 255,
+        d >>> 6,
+        ...END,
+      ];
+      const { n, out } = expandGuarded(lzoDecompress, Uint8Array.from(stream), 40000);
+      assert.equal(n, 100 + zeros + 3);
+      assert.equal(hexOf(out.subarray(100 + zeros, n)), hexOf(start.subarray(5, 8)));
+    });
+  });
+
+  it('LZ4: a match may not have offset 0 nor reach in front of the output, and a block may not end with one', () => {
+    const block = (offset: number, ...rest: number[]): number => {
+      const stream = [0x40, 1, 2, 3, 4, offset, 0, ...rest];
+      return expandGuarded(lz4Decompress, Uint8Array.from(stream), 64).n;
+    };
+    assert.equal(block(4, 0), 8);
+    assert.equal(block(5, 0), CODEC_FAILED);
+    assert.equal(block(0, 0), CODEC_FAILED);
+    assert.equal(block(4), CODEC_FAILED);
+  });
+
   it('are preferred in the order lzo, lz4, zlib', () => {
     assert.equal(preferredCompression(0x0700), 'lzo');
     assert.equal(preferredCompression(0x0600), 'lz4');

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { buildLog, concat, lcgBytes, patched, scanBytes, wordText } from './support.test.kit.js';
+import { RecordEncoder } from './encode.js';
+import { buildLog, concat, hexOf, lcgBytes, patched, scanBytes, wordText, workedMeta } from './support.test.kit.js';
 import type { BuiltLog, RecordPlan } from './support.test.kit.js';
 import { DETAIL, DETAIL_TEXTS, describeDetail } from './details.js';
 import { RecordDecoder } from './decode.js';
-import { FLAG, HEADER, TRAILER, areaOf } from './layout.js';
+import { FLAG, HEADER, TRAILER, areaOf, nextSeq } from './layout.js';
 
 const plain: RecordPlan = { payload: lcgBytes(512) };
 const LEN = 596;
@@ -47,6 +48,12 @@ const damages: Case[] = [
     byteCode: 0xff,
   },
   { what: 'end magic half zero', damage: (r) => r.fill(0, TRAILER_AT, TRAILER_AT + 4), status: -56, detail: -10020 },
+  {
+    what: 'end magic of two equal halves that are no repeated byte',
+    damage: (r) => r.set([1, 2, 3, 4, 1, 2, 3, 4], TRAILER_AT),
+    status: -56,
+    detail: -10020,
+  },
   { what: 'end magic bit', damage: (r) => flip(r, TRAILER_AT + 3), status: -56, detail: -10020 },
   { what: 'valid copy 0', damage: (r) => (r[TRAILER_AT + 12] = 0), status: -74, detail: -10009 },
   { what: 'valid copy 2', damage: (r) => (r[TRAILER_AT + 12] = 2), status: -74, detail: -10009 },
@@ -144,7 +151,8 @@ describe('decoding a damaged log', () => {
 
   it('sequence 0 switches the check off for that record and the next one', () => {
     const unknown = buildLog([plain, { ...plain, seq: 0 }, { ...plain, seq: 40 }, { ...plain, seq: 41 }]);
-    assert.equal(scanBytes(unknown.bytes).kind, 'complete');
+    const scan = scanBytes(unknown.bytes);
+    assert.deepEqual([scan.kind, scan.stats.warnings], ['complete', 0]);
     const gap = buildLog([plain, { ...plain, seq: 0 }, { ...plain, seq: 40 }, { ...plain, seq: 42 }]);
     assert.equal(scanBytes(gap.bytes).detail, DETAIL.sequenceGap);
   });
@@ -154,6 +162,16 @@ describe('decoding a damaged log', () => {
     const scan = scanBytes(wrap.bytes);
     assert.equal(scan.kind, 'complete');
     assert.equal(scan.lastSeq, 1);
+    assert.equal(nextSeq(0xffffffff), 0);
+  });
+
+  it('negative positions and stamps are read as such: only the applier can judge them', () => {
+    const bytes = log.bytes.slice(0, LEN);
+    areaOf(bytes).view.setBigInt64(HEADER.pos, -4096n, true);
+    areaOf(bytes).view.setBigInt64(HEADER.stampSec, -1n, true);
+    const seen: number[] = [];
+    scanBytes(bytes, {}, (r) => void seen.push(r.pos, r.stampSec));
+    assert.deepEqual(seen, [-4096, -1]);
   });
 
   it('codes other than 1 are good records', () => {
@@ -232,6 +250,15 @@ describe('decoding payload checksums', () => {
     scanBytes(log.bytes, {}, (r) => void assert.equal(r.digest, 'md5-old'));
     const other = buildLog([{ payload: lcgBytes(513), encoder: { digests: ['md5', 'sha1'] } }]);
     scanBytes(other.bytes, {}, (r) => void assert.equal(r.digest, 'sha1'));
+  });
+
+  it('one encoder leaves nothing of a record in the next one', () => {
+    const encoder = new RecordEncoder({ digests: ['md5'] });
+    const target = areaOf(new Uint8Array(4096).fill(0xcc));
+    const first = encoder.encode(target, 0, 4096, workedMeta(1), areaOf(lcgBytes(513)), 0, 513);
+    encoder.encode(target, first, 4096, workedMeta(2), areaOf(payload), 0, 512);
+    const alone = buildLog([{ payload, seq: 2, encoder: { digests: ['md5'] } }]);
+    assert.equal(hexOf(target.bytes.subarray(first, first + LEN)), hexOf(alone.bytes));
   });
 
   it('a decoder may be told to refuse, and then a record without a checksum is 10100', () => {

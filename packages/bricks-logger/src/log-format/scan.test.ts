@@ -149,6 +149,11 @@ describe('looking behind a defect', () => {
     }
   });
 
+  it('takes a record of unknown sequence for a newer one', () => {
+    const two = buildLog([plain, { ...plain, seq: 0 }]);
+    assert.equal(findNextRecordSync(readerOf(two.bytes), { from: LEN, aboveSeq: 1 })?.seq, 0);
+  });
+
   it('finds a record at an odd offset only in steps of 1', () => {
     for (const gap of [85, 86, 87, 65539]) {
       const odd = concat(log.bytes.subarray(0, LEN), new Uint8Array(gap).fill(1), log.bytes.subarray(LEN));
@@ -250,6 +255,9 @@ describe('judging the tail of the own log', () => {
     const scan = scanBytes(log.bytes, { to: 3 * LEN });
     const facts = { scan, fileBytes: log.bytes.length, dirtyEnd: 0, validRecordBehind: false };
     assert.deepEqual([judgeTail(facts).accept, judgeTail(facts).reason], [false, 'not-scanned']);
+    for (const to of [3 * LEN + 50, 3 * LEN + 500]) {
+      assert.equal(judgeTail({ ...facts, scan: scanBytes(log.bytes, { to }) }).reason, 'not-scanned');
+    }
     const stopped = scanBytes(log.bytes, {}, () => false);
     assert.equal(judgeTail({ ...facts, scan: stopped }).reason, 'not-scanned');
   });
