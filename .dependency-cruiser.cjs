@@ -11,10 +11,9 @@ const may = (who, whom) => ({
 module.exports = {
   options: {
     tsPreCompilationDeps: true,
-    tsConfig: { fileName: 'tsconfig.base.json' },
-    doNotFollow: { path: 'node_modules' },
-    exclude: { path: '(^|/)(dist|build|node_modules)/' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['mars-source', 'import', 'types', 'default'] },
+    // Other packages are seen as what they publish (dist), and not followed further.
+    doNotFollow: { path: '(^|/)(node_modules|dist|build)/' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'types', 'default'] },
   },
   forbidden: [
     may('brick-core', ''),
@@ -40,7 +39,12 @@ module.exports = {
       from: { path: '^packages/', pathNot: '^packages/platform/' },
       to: { path: '^native/' },
     },
-    { name: 'no cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    {
+      name: 'no cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
     { name: 'every import resolves', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],
 };

@@ -1,11 +1,10 @@
 import { BrickBase } from '../brick/brick-base.js';
 import { Brick } from '../brick/meta.js';
-import type { Graph } from '../graph/graph.js';
 import { invariant } from '../invariant.js';
 import { CAP_FLUSH, CAP_ORDERED, CAP_WHOLE, CAP_WRITE, SUPPORT_NATIVE, type XioInfo } from '../request/info.js';
 import { OP_READ, OP_WRITE } from '../request/ops.js';
 import type { XioObject } from '../request/xio-object.js';
-import type { BrickKit } from './kit.js';
+import type { Kit } from './kit.js';
 import type { VirtualDriver } from './virtual-driver.js';
 
 const DEPTH = 64;
@@ -71,12 +70,12 @@ export class Sink extends BrickBase {
  * JavaScript memory per request through the brick of a kit, bytes, after warm-up: the lowest of several rounds, because the
  * compiler and the test runner allocate now and then too.
  */
-export async function bytesPerRequest(kit: BrickKit): Promise<number> {
+export async function bytesPerRequest(kit: Kit): Promise<number> {
   const { graph } = kit;
   const wire = graph.wire({ consumer: 'probe', input: 'next', nr: 0 });
   graph.add('spinner', 'test-spinner');
   graph.connect({ consumer: 'spinner', input: 'next', nr: 0 }, wire.provider!.name, wire.providerPort);
-  if (kit.hasInput) await replaceDisks(kit, graph);
+  if (kit.hasInput) await replaceDisks(kit);
   await kit.settle(graph.press('spinner'));
   return heapGrowthPerRequest(graph.get('spinner') as Spinner, kit.clock);
 }
@@ -103,15 +102,15 @@ export function heapGrowthPerRequest(spinner: Spinner, clock: VirtualDriver): nu
 }
 
 // The memory disk of the kit records every request; that is memory of the test, not of the brick.
-async function replaceDisks(kit: BrickKit, graph: Graph): Promise<void> {
+async function replaceDisks(kit: Kit): Promise<void> {
+  const { graph } = kit;
   let n = 0;
-  for (const [input, slots] of kit.brick.wires) {
-    for (const wire of slots) {
-      if (wire.provider === null) continue;
+  for (const disk of graph.names().filter((name) => graph.get(name).meta.type === 'test-disk')) {
+    for (const wire of graph.consumersOf(graph.get(disk))) {
       const name = `sink${n++}`;
       graph.add(name, 'test-sink');
       await kit.settle(graph.press(name));
-      await kit.settle(graph.swap({ consumer: 'brick', input, nr: wire.nr }, name));
+      await kit.settle(graph.swap({ consumer: wire.consumer.name, input: wire.name, nr: wire.nr }, name));
     }
   }
 }

@@ -3,12 +3,13 @@ import Mocha from 'mocha';
 import { BrickBase } from '../brick/brick-base.js';
 import { FilterBrick } from '../brick/filter-brick.js';
 import { Brick, type BrickClass } from '../brick/meta.js';
+import type { Graph } from '../graph/graph.js';
 import { PASS, TransformBrick } from '../brick/transform-brick.js';
 import type { XioInfo } from '../request/info.js';
 import { OP_FLUSH, OP_READ, OP_WRITE } from '../request/ops.js';
 import type { XioObject } from '../request/xio-object.js';
 import { describeBrickConformance } from './conformance.js';
-import { useBrickKit, type KitOptions } from './kit.js';
+import { useBrickKit, useStackKit, type KitOptions } from './kit.js';
 
 /** Looks at every request and hands it on: what a filter should be. */
 @Brick({ type: 'test-good', inputs: { next: {} }, ops: 'all' })
@@ -38,6 +39,17 @@ describe('the conformance suite', () => {
   describe('passes', () => {
     describe('an observer', () => describeBrickConformance(useBrickKit(GoodFilter)));
     describe('a transforming filter', () => describeBrickConformance(useBrickKit(ShiftFilter)));
+  });
+
+  describe('passes a whole stack', () => {
+    const build = (graph: Graph, disk: string): string => {
+      graph.add('shift', 'test-shift');
+      graph.connect({ consumer: 'shift', input: 'next', nr: 0 }, disk);
+      graph.add('look', 'test-good');
+      graph.connect({ consumer: 'look', input: 'next', nr: 0 }, 'shift');
+      return 'look';
+    };
+    describeBrickConformance(useStackKit('observer over shift', build, { bricks: [GoodFilter, ShiftFilter] }));
   });
 
   // A test of the tests: every brick here breaks one rule on purpose, and the suite must catch it.
@@ -182,6 +194,10 @@ async function failuresOf(define: () => void): Promise<string[]> {
   }
   return new Promise((resolve) => {
     const failures: string[] = [];
-    inner.run(() => resolve(failures)).on('fail', (test) => failures.push(test.fullTitle()));
+    const runner = inner.run(() => {
+      inner.dispose();
+      resolve(failures);
+    });
+    runner.on('fail', (test) => failures.push(test.fullTitle()));
   });
 }

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import type { BrickBase } from '../brick/brick-base.js';
 import { EOPNOTSUPP, ESHUTDOWN } from '../errno.js';
 import { createRandom, type SeededRandom } from '../machine/random.js';
 import { F_FUA, OP_NAMES, type OpName } from '../request/ops.js';
 import { bytesPerRequest } from './allocation.js';
-import { BrickKit } from './kit.js';
+import { BrickKit, type Kit } from './kit.js';
 import type { ProbeRequest, ProbeResult } from './probe.js';
 
 /**
@@ -54,14 +53,11 @@ const MAX_FAIL_RUNS = 200;
  * ```
  * Every test uses a kit of its own with the same class, parameters and services. Source: bricks.md 1.6, 5.3; style.md 11.
  */
-export function describeBrickConformance<B extends BrickBase>(
-  template: BrickKit<B>,
-  options: ConformanceOptions = {},
-): void {
+export function describeBrickConformance(template: Kit, options: ConformanceOptions = {}): void {
   const promises = { ...DEFAULTS, ...options };
-  describe(`conformance of "${template.meta.type}"`, () => {
-    let kit: BrickKit<B>;
-    const fresh = (): BrickKit<B> => new BrickKit(template.cls, template.params, template.options);
+  describe(`conformance of ${template.title}`, () => {
+    let kit: Kit;
+    const fresh = (): Kit => template.clone();
     beforeEach(async () => {
       await closeQuietly(template);
       kit = fresh();
@@ -72,24 +68,20 @@ export function describeBrickConformance<B extends BrickBase>(
     describePower(() => kit, fresh);
     if (template.hasOutput) describeRequests(() => kit, promises);
     if (template.hasOutput && template.hasInput) describeFailures(() => kit, fresh, promises);
-    if (template.hasOutput && promises.insertable && isPlainFilter(template)) describeInsertion(() => kit, promises);
+    if (template.hasOutput && promises.insertable && template.isFilter) describeInsertion(() => kit, promises);
   });
 }
 
 // The template belongs to the outer describe, whose hooks have opened it; the suite needs none of it.
-async function closeQuietly(template: BrickKit): Promise<void> {
+async function closeQuietly(template: Kit): Promise<void> {
   await template.close();
 }
 
-function isPlainFilter(kit: BrickKit): boolean {
-  return Object.keys(kit.meta.inputs).length === 1 && kit.meta.outputs.length === 1;
-}
-
-function describePower(kitNow: () => BrickKit, fresh: () => BrickKit): void {
+function describePower(kitNow: () => Kit, fresh: () => Kit): void {
   it('lights its led when pressed, and pressing again changes nothing', async () => {
     const kit = kitNow();
     assert.equal(kit.brick.power.led, 'on');
-    await kit.settle(kit.graph.press('brick'));
+    await kit.settle(kit.graph.press(kit.top));
     assert.equal(kit.brick.power.led, 'on');
   });
 
@@ -98,7 +90,7 @@ function describePower(kitNow: () => BrickKit, fresh: () => BrickKit): void {
     for (let round = 0; round < 10; round++) {
       await releaseWithProbe(kit);
       assert.equal(kit.brick.power.led, 'off');
-      await kit.settle(kit.graph.press('brick'));
+      await kit.settle(kit.graph.press(kit.top));
       if (kit.hasOutput) await kit.settle(kit.graph.press('probe'));
       assert.equal(kit.brick.power.led, 'on');
     }
@@ -109,8 +101,8 @@ function describePower(kitNow: () => BrickKit, fresh: () => BrickKit): void {
     await kit.open({ press: false });
     for (const brick of kit.graph.providersFirst())
       if (brick.name.startsWith('disk')) await kit.settle(kit.graph.press(brick.name));
-    const pressing = kit.graph.press('brick');
-    const releasing = kit.graph.release('brick');
+    const pressing = kit.graph.press(kit.top);
+    const releasing = kit.graph.release(kit.top);
     await kit.settle(Promise.allSettled([pressing, releasing]));
     assert.equal(kit.brick.power.led, 'off');
     await kit.close();
@@ -118,6 +110,7 @@ function describePower(kitNow: () => BrickKit, fresh: () => BrickKit): void {
 
   it('can be built twice in one host without sharing anything', async () => {
     const kit = kitNow();
+    if (!(kit instanceof BrickKit)) return;
     kit.graph.add('twin', kit.meta.type, kit.params);
     assert.notEqual(kit.graph.get('twin'), kit.brick);
     assert.equal(kit.graph.get('twin').power.led, 'off');
@@ -125,7 +118,7 @@ function describePower(kitNow: () => BrickKit, fresh: () => BrickKit): void {
   });
 }
 
-function describeRequests(kitNow: () => BrickKit, promises: Required<ConformanceOptions>): void {
+function describeRequests(kitNow: () => Kit, promises: Required<ConformanceOptions>): void {
   it('answers every request exactly once and gives it back as it was sent', async () => {
     const kit = kitNow();
     const answers = await runWorkload(kit, promises.requests, createRandom(1));
@@ -209,7 +202,7 @@ function describeRequests(kitNow: () => BrickKit, promises: Required<Conformance
   }
 }
 
-function describeFailures(kitNow: () => BrickKit, fresh: () => BrickKit, promises: Required<ConformanceOptions>): void {
+function describeFailures(kitNow: () => Kit, fresh: () => Kit, promises: Required<ConformanceOptions>): void {
   it('stays whole when its provider fails at the Nth request, for N = 1, 2, 3 …', async function () {
     this.timeout(60_000);
     for (let nth = 1; nth <= MAX_FAIL_RUNS; nth++) {
@@ -267,9 +260,10 @@ function describeFailures(kitNow: () => BrickKit, fresh: () => BrickKit, promise
   }
 }
 
-function describeInsertion(kitNow: () => BrickKit, promises: Required<ConformanceOptions>): void {
+function describeInsertion(kitNow: () => Kit, promises: Required<ConformanceOptions>): void {
   it('can be put on a wire and taken off again under load', async () => {
     const kit = kitNow();
+    assert.ok(kit instanceof BrickKit);
     kit.disk.shuffleAnswers(13, 2);
     const random = createRandom(17);
     const wire = { consumer: 'probe', input: 'next', nr: 0 };
@@ -288,13 +282,13 @@ function describeInsertion(kitNow: () => BrickKit, promises: Required<Conformanc
   });
 }
 
-async function releaseWithProbe(kit: BrickKit): Promise<void> {
+async function releaseWithProbe(kit: Kit): Promise<void> {
   if (kit.hasOutput && kit.graph.get('probe').power.led === 'on') {
     // The probe waits for its own requests, and so would be the one to drain; here the brick must do it.
     kit.graph.get('probe').power.set('off');
     kit.graph.get('probe').power.button = false;
   }
-  await kit.settle(kit.graph.release('brick'));
+  await kit.settle(kit.graph.release(kit.top));
 }
 
 function assertErrors(answers: readonly ProbeResult[], tolerated: readonly number[]): void {
@@ -303,7 +297,7 @@ function assertErrors(answers: readonly ProbeResult[], tolerated: readonly numbe
 }
 
 /** Sends random requests, at most 16 at a time, and waits for all answers. */
-async function runWorkload(kit: BrickKit, count: number, random: SeededRandom): Promise<ProbeResult[]> {
+async function runWorkload(kit: Kit, count: number, random: SeededRandom): Promise<ProbeResult[]> {
   const answers: ProbeResult[] = [];
   for (let sent = 0; sent < count;) {
     const isRoom = sent - answers.length < 16;
@@ -315,18 +309,14 @@ async function runWorkload(kit: BrickKit, count: number, random: SeededRandom): 
 }
 
 /** An hour of virtual time is for ever. */
-async function settleAll(kit: BrickKit, answers: readonly ProbeResult[], sent: number): Promise<void> {
+async function settleAll(kit: Kit, answers: readonly ProbeResult[], sent: number): Promise<void> {
   for (let waitedMs = 0; answers.length < sent && waitedMs < 3_600_000; waitedMs += 100) kit.runFor(100);
   assert.equal(answers.length, sent, `${sent - answers.length} of ${sent} requests were never answered`);
   await Promise.resolve();
 }
 
 /** Writes distinct blocks all over the device, then reads them all back. */
-async function checkReadBack(
-  kit: BrickKit,
-  random: SeededRandom,
-  promises: Required<ConformanceOptions>,
-): Promise<void> {
+async function checkReadBack(kit: Kit, random: SeededRandom, promises: Required<ConformanceOptions>): Promise<void> {
   const { align, size } = kit.graph.wire({ consumer: 'probe', input: 'next', nr: 0 }).cached;
   const block = Math.max(align, 512);
   const blocks = Math.min(64, Math.floor(size / block));
@@ -350,7 +340,7 @@ async function checkReadBack(
   }
 }
 
-function randomRequest(kit: BrickKit, random: SeededRandom): ProbeRequest {
+function randomRequest(kit: Kit, random: SeededRandom): ProbeRequest {
   const ops = kit.advertised;
   const op = random.float() < 0.7 ? ops[random.int(Math.min(2, ops.length))]! : ops[random.int(ops.length)]!;
   const request = sample(kit, op, random.int(1 << 20));
@@ -365,7 +355,7 @@ function randomRequest(kit: BrickKit, random: SeededRandom): ProbeRequest {
 }
 
 /** A valid request of that operation; `where` scatters it over the device. */
-function sample(kit: BrickKit, op: OpName, where: number): ProbeRequest {
+function sample(kit: Kit, op: OpName, where: number): ProbeRequest {
   const { align, size, maxLen } = kit.graph.wire({ consumer: 'probe', input: 'next', nr: 0 }).cached;
   if (op === 'flush') return { op };
   const unit = Math.max(align, 512);

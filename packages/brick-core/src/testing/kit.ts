@@ -57,46 +57,42 @@ export function createTestHost(options: KitOptions = {}): TestHost {
 }
 
 /**
- * One brick between a probe and memory disks, fresh for every test:
- *
- * ```
- *   probe ──> brick under test ──> disk (one per input; "disk", "disk2" …)
- * ```
- * A brick without outputs has no probe, one without inputs has no disk.
+ * What conformance needs: something with a probe on top and memory disks below, fresh for every test.
+ * {@link BrickKit} holds one brick, {@link StackKit} a stack of them.
  */
-export class BrickKit<B extends BrickBase = BrickBase> {
-  readonly meta: ResolvedMeta;
+export abstract class Kit {
   private host_: TestHost | null = null;
 
-  constructor(
-    readonly cls: new (...args: never[]) => B,
-    readonly params: Record<string, unknown> = {},
+  protected constructor(
+    /** For test titles: `"delay"`. */
+    readonly title: string,
     readonly options: KitOptions = {},
-  ) {
-    const meta = brickMeta(cls);
-    invariant(meta !== undefined, `class ${cls.name} has no @Brick table`);
-    this.meta = meta;
-  }
+  ) {}
+
+  /** The brick under the probe: what is switched in tests of power. */
+  readonly top: string = 'brick';
+
+  /** Another kit of the same kind; every conformance test uses one of its own. */
+  abstract clone(): Kit;
+  /** Brick classes that {@link build} needs. */
+  protected abstract classes(): readonly BrickClass[];
+  /** Adds the bricks and wires to the empty graph. */
+  protected abstract build(): void;
+  /** True for a single brick with one input and one output: it can be put on a wire. */
+  abstract get isFilter(): boolean;
+  abstract get hasOutput(): boolean;
+  abstract get hasInput(): boolean;
 
   /** Builds a fresh world and switches everything on, unless told otherwise. */
   async open({ press = true }: { press?: boolean } = {}): Promise<void> {
-    const { cls } = this;
-    this.host_ = createTestHost({
-      ...this.options,
-      bricks: [cls as unknown as BrickClass, ...(this.options.bricks ?? [])],
-    });
-    this.graph.add('brick', this.meta.type, this.params);
-    let disks = 0;
-    for (const input of Object.keys(this.meta.inputs)) {
-      const name = disks++ === 0 ? 'disk' : `disk${disks}`;
-      this.graph.add(name, 'test-disk', this.options.disk);
-      this.graph.connect({ consumer: 'brick', input, nr: 0 }, name);
-    }
-    if (this.hasOutput) {
-      this.graph.add('probe', 'test-probe');
-      this.graph.connect({ consumer: 'probe', input: 'next', nr: 0 }, 'brick', this.meta.outputs[0]);
-    }
+    this.host_ = createTestHost({ ...this.options, bricks: [...this.classes(), ...(this.options.bricks ?? [])] });
+    this.build();
     if (press) await this.pressAll();
+  }
+
+  protected addProbe(port = 'out'): void {
+    this.graph.add('probe', 'test-probe');
+    this.graph.connect({ consumer: 'probe', input: 'next', nr: 0 }, this.top, port);
   }
 
   /** Switches everything off, checks that nothing leaked, and forgets the world. */
@@ -145,8 +141,8 @@ export class BrickKit<B extends BrickBase = BrickBase> {
   get clock(): VirtualDriver {
     return this.host.clock;
   }
-  get brick(): B {
-    return this.graph.get('brick') as B;
+  get brick(): BrickBase {
+    return this.graph.get(this.top);
   }
   get probe(): Probe {
     return this.graph.get('probe') as Probe;
@@ -158,13 +154,6 @@ export class BrickKit<B extends BrickBase = BrickBase> {
   diskNr(nr: number): MemoryDisk {
     return this.graph.get(nr === 1 ? 'disk' : `disk${nr}`) as MemoryDisk;
   }
-  get hasOutput(): boolean {
-    return this.meta.outputs.length > 0;
-  }
-  get hasInput(): boolean {
-    return Object.keys(this.meta.inputs).length > 0;
-  }
-
   /** Sends one request and lets everything run that is due now; time does not move. */
   request(request: ProbeRequest, done?: (result: ProbeResult) => void): void {
     const wasSent = this.probe.send(request, done);
@@ -212,13 +201,109 @@ export class BrickKit<B extends BrickBase = BrickBase> {
 
   /** Operations that the brick advertises now. */
   get advertised(): OpName[] {
-    return advertisedOf(this);
+    return opNames(advertisedOps(this.graph.wire({ consumer: 'probe', input: 'next', nr: 0 }).cached));
   }
 }
 
-function advertisedOf(kit: BrickKit): OpName[] {
-  const wire = kit.graph.wire({ consumer: 'probe', input: 'next', nr: 0 });
-  return opNames(advertisedOps(wire.cached));
+/**
+ * One brick between a probe and memory disks:
+ *
+ * ```
+ *   probe ──> brick under test ──> disk (one per input; "disk", "disk2" …)
+ * ```
+ * A brick without outputs has no probe, one without inputs has no disk.
+ */
+export class BrickKit<B extends BrickBase = BrickBase> extends Kit {
+  readonly meta: ResolvedMeta;
+
+  constructor(
+    readonly cls: new (...args: never[]) => B,
+    readonly params: Record<string, unknown> = {},
+    options: KitOptions = {},
+  ) {
+    const meta = brickMeta(cls);
+    invariant(meta !== undefined, `class ${cls.name} has no @Brick table`);
+    super(`"${meta.type}"`, options);
+    this.meta = meta;
+  }
+
+  override clone(): BrickKit<B> {
+    return new BrickKit(this.cls, this.params, this.options);
+  }
+
+  protected override classes(): readonly BrickClass[] {
+    return [this.cls as unknown as BrickClass];
+  }
+
+  protected override build(): void {
+    this.graph.add('brick', this.meta.type, this.params);
+    let disks = 0;
+    for (const input of Object.keys(this.meta.inputs)) {
+      const name = disks++ === 0 ? 'disk' : `disk${disks}`;
+      this.graph.add(name, 'test-disk', this.options.disk);
+      this.graph.connect({ consumer: 'brick', input, nr: 0 }, name);
+    }
+    if (this.hasOutput) this.addProbe(this.meta.outputs[0]);
+  }
+
+  override get brick(): B {
+    return super.brick as B;
+  }
+  override get hasOutput(): boolean {
+    return this.meta.outputs.length > 0;
+  }
+  override get hasInput(): boolean {
+    return Object.keys(this.meta.inputs).length > 0;
+  }
+  override get isFilter(): boolean {
+    return Object.keys(this.meta.inputs).length === 1 && this.meta.outputs.length === 1;
+  }
+}
+
+/** Adds the bricks of a stack over `disk`, wires them, and returns the name of the topmost one. */
+export type BuildStack = (graph: Graph, disk: string) => string;
+
+/**
+ * A whole stack between a probe and a memory disk. Name every class that the stack uses under `options.bricks`.
+ *
+ * ```ts
+ * describeBrickConformance(useStackKit('delay over offset', (graph, disk) => { …; return 'delay'; }, { bricks: [DelayBrick, OffsetBrick] }));
+ * ```
+ */
+export class StackKit extends Kit {
+  override top = '';
+
+  constructor(
+    title: string,
+    private readonly buildStack: BuildStack,
+    options: KitOptions = {},
+  ) {
+    super(title, options);
+  }
+
+  override clone(): StackKit {
+    return new StackKit(this.title, this.buildStack, this.options);
+  }
+
+  protected override classes(): readonly BrickClass[] {
+    return [];
+  }
+
+  protected override build(): void {
+    this.graph.add('disk', 'test-disk', this.options.disk);
+    this.top = this.buildStack(this.graph, 'disk');
+    this.addProbe();
+  }
+
+  override get hasOutput(): boolean {
+    return true;
+  }
+  override get hasInput(): boolean {
+    return true;
+  }
+  override get isFilter(): boolean {
+    return false;
+  }
 }
 
 /**
@@ -230,7 +315,15 @@ export function useBrickKit<B extends BrickBase>(
   params: Record<string, unknown> = {},
   options: KitOptions = {},
 ): BrickKit<B> {
-  const kit = new BrickKit(cls, params, options);
+  return hooked(new BrickKit(cls, params, options));
+}
+
+/** The same for a whole stack. */
+export function useStackKit(title: string, build: BuildStack, options: KitOptions = {}): StackKit {
+  return hooked(new StackKit(title, build, options));
+}
+
+function hooked<K extends Kit>(kit: K): K {
   beforeEach(() => kit.open());
   afterEach(() => kit.close());
   return kit;
