@@ -105,7 +105,7 @@ function flip(bytes: Uint8Array, at: number): void {
 /** `log` with record `index` damaged. */
 function damaged(log: BuiltLog, index: number, damage: Case['damage']): Uint8Array {
   const bytes = log.bytes.slice();
-  const record = bytes.subarray(log.offsets[index]!, log.offsets[index + 1]!);
+  const record = bytes.subarray(log.offsets[index], log.offsets[index + 1]);
   damage(record, areaOf(record).view);
   return bytes;
 }

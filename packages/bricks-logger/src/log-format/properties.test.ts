@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import type { CompressionName } from './compression.js';
 import { RecordDecoder } from './decode.js';
 import type { DigestName } from './digests.js';
 import type { LogArea } from './layout.js';
@@ -11,7 +12,7 @@ import type { RecordPlan } from './support.test.kit.js';
 import { WINDOW_BYTES_MIN } from './window.js';
 
 const digests = fc.constantFrom<DigestName>('crc32c', 'crc32', 'md5', 'sha1', 'md5-old');
-const compressions = fc.constantFrom('none', 'lzo', 'lz4', 'zlib') as fc.Arbitrary<'none' | 'lzo' | 'lz4' | 'zlib'>;
+const compressions = fc.constantFrom<CompressionName | 'none'>('none', 'lzo', 'lz4', 'zlib');
 
 const lengths = fc.oneof(
   fc.integer({ min: 1, max: 700 }),

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import type { CompressionName } from './compression.js';
 import type { DecodedRecord } from './decode.js';
 import { DIGEST_PREFERENCE } from './digests.js';
 import { dumpEnd, dumpRecord } from './dump.js';
@@ -55,7 +54,7 @@ function applyPatch(bytes: Uint8Array, text: string): void {
 /** Encodes a record again from nothing but its decoded fields. */
 function encodeAgain(r: DecodedRecord): string {
   const digest = DIGEST_PREFERENCE.find((name) => name === r.digest)!;
-  const encoder = new RecordEncoder({ digests: [digest], compression: r.compression as CompressionName | 'none' });
+  const encoder = new RecordEncoder({ digests: [digest], compression: r.compression });
   const target = areaOf(new Uint8Array(32767));
   const payload = areaOf(r.payload.slice(r.payloadAt, r.payloadAt + r.payloadLen));
   const n = encoder.encode(target, 0, 32767, r, payload, 0, r.payloadLen);
