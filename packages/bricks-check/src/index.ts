@@ -1,0 +1,11 @@
+import type { BrickClass } from '@mars/brick-core';
+import { DelayBrick } from './delay/delay.js';
+import { DummyBrick } from './dummy/dummy.js';
+import { NullBrick } from './null/null.js';
+import { PatternBrick } from './pattern/pattern.js';
+import { RamBrick } from './ram/ram.js';
+
+export { DelayBrick, DummyBrick, NullBrick, PatternBrick, RamBrick };
+
+/** All brick classes of this package, for `registerBricks`. */
+export const checkBricks: readonly BrickClass[] = [DelayBrick, DummyBrick, NullBrick, PatternBrick, RamBrick];
