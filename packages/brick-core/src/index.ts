@@ -4,6 +4,7 @@ noteCoreCopy(import.meta.url);
 
 export { container, inject, injectable, type DependencyContainer, type InjectionToken } from './di.js';
 export { CORE_API_VERSION, coreCopies } from './core-copy.js';
+export { crashPoint, setCrashHook, type CrashHook } from './crash-point.js';
 export * from './errno.js';
 export * from './errors.js';
 export * from './invariant.js';

@@ -1,0 +1,12 @@
+export { World, type CrashOrder, type RunOptions, type RunResult, type WorldOptions } from './world/world.js';
+export { SimHost, type HostOptions } from './world/host.js';
+export { HostCrashed, isHostCrash, Life, type CrashKind } from './world/life.js';
+export { Trace, firstDivergence } from './world/trace.js';
+export { SimClock, SimDriver } from './clock.js';
+export { randomFor, type Latency } from './random.js';
+export { SimDisk, DEFAULT_LATENCIES, type DiskOptions, type WatchOptions } from './disk/disk.js';
+export { Fault, type DiskOp, type FaultRule } from './disk/faults.js';
+export type { JournalModel } from './disk/journal.js';
+export type { VolumeOptions } from './disk/volume.js';
+export { SimFiles } from './files.js';
+export { SimRing } from './ring.js';
