@@ -41,7 +41,7 @@ function missingPackages() {
   if (!runs(process.env.CXX ?? 'c++', '--version')) missing.push('g++');
   if (!runs('make', '--version')) missing.push('make');
   if (!runs('python3', '--version')) missing.push('python3');
-  if (!missing.includes('g++') && !hasHeader('xxhash.h')) missing.push('libxxhash-dev');
+  if (!hasHeader('xxhash.h')) missing.push('libxxhash-dev');
   return missing;
 }
 

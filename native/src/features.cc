@@ -3,42 +3,42 @@
 #include <sys/utsname.h>
 
 #include "js.h"
-#include "ops.h"
+#include "op_names.h"
 #include "ring_error.h"
 
 namespace mars {
 
 namespace {
 
-struct Name {
-  const char* name;
-  int kernelOp;  // -1: executed by us
-  int32_t code;
-};
+/** -1: executed by us. */
+int kernelOp(int32_t code) {
+  switch (code) {
+    case kNop: return IORING_OP_NOP;
+    case kRead: return IORING_OP_READ;
+    case kWrite: return IORING_OP_WRITE;
+    case kReadv: return IORING_OP_READV;
+    case kWritev: return IORING_OP_WRITEV;
+    case kFsync: return IORING_OP_FSYNC;
+    case kFallocate: return IORING_OP_FALLOCATE;
+    case kSyncRange: return IORING_OP_SYNC_FILE_RANGE;
+    case kSendmsg: return IORING_OP_SENDMSG;
+    case kRecv: return IORING_OP_RECV;
+    case kAccept: return IORING_OP_ACCEPT;
+    case kConnect: return IORING_OP_CONNECT;
+    case kClose: return IORING_OP_CLOSE;
+    case kShutdown: return IORING_OP_SHUTDOWN;
+    case kTimeout: return IORING_OP_TIMEOUT;
+    case kCancel: return IORING_OP_ASYNC_CANCEL;
+    case kPoll: return IORING_OP_POLL_ADD;
+    default: return -1;
+  }
+}
 
-constexpr Name kNames[] = {
-    {"NOP", IORING_OP_NOP, kNop},
-    {"READ", IORING_OP_READ, kRead},
-    {"WRITE", IORING_OP_WRITE, kWrite},
-    {"READV", IORING_OP_READV, kReadv},
-    {"WRITEV", IORING_OP_WRITEV, kWritev},
-    {"FSYNC", IORING_OP_FSYNC, kFsync},
-    {"FALLOCATE", IORING_OP_FALLOCATE, kFallocate},
-    {"SYNC_RANGE", IORING_OP_SYNC_FILE_RANGE, kSyncRange},
-    {"SENDMSG", IORING_OP_SENDMSG, kSendmsg},
-    {"RECV", IORING_OP_RECV, kRecv},
-    {"ACCEPT", IORING_OP_ACCEPT, kAccept},
-    {"CONNECT", IORING_OP_CONNECT, kConnect},
-    {"CLOSE", IORING_OP_CLOSE, kClose},
-    {"SHUTDOWN", IORING_OP_SHUTDOWN, kShutdown},
-    {"TIMEOUT", IORING_OP_TIMEOUT, kTimeout},
-    {"CANCEL", IORING_OP_ASYNC_CANCEL, kCancel},
-    {"POLL", IORING_OP_POLL_ADD, kPoll},
-    {"HASH", -1, kHash},
-    {"COPY", -1, kCopy},
-    {"ZERO", -1, kZero},
-    {"COMPARE", -1, kCompare},
-};
+/** Operations of ours need no kernel, but a ring to be described in. */
+bool supported(const io_uring_probe* probe, int32_t code) {
+  const int op = kernelOp(code);
+  return op < 0 || (probe && io_uring_opcode_supported(probe, op));
+}
 
 Napi::Object setupFlags(Napi::Env env, uint32_t flags) {
   Napi::Object out = Napi::Object::New(env);
@@ -71,18 +71,10 @@ Napi::Value kernelFeatures(const Napi::CallbackInfo& info) {
   out.Set("setup", setupFlags(env, result == 0 ? flags : 0));
   if (result < 0) out.Set("error", ringError(env, -result).Value());
   io_uring_probe* probe = result == 0 ? io_uring_get_probe_ring(&ring) : nullptr;
-  for (const Name& n : kNames)
-    ops.Set(n.name, result == 0 && (n.kernelOp < 0 || (probe && io_uring_opcode_supported(probe, n.kernelOp))));
+  for (const OpName& n : kOpNames) ops.Set(n.name, result == 0 && supported(probe, n.code));
   out.Set("ops", ops);
   if (probe) io_uring_free_probe(probe);
   if (result == 0) io_uring_queue_exit(&ring);
-  return out;
-}
-
-/** The codes as compiled, for the test that compares them with constants.cjs. */
-Napi::Object compiledCodes(Napi::Env env) {
-  Napi::Object out = Napi::Object::New(env);
-  for (const Name& n : kNames) out.Set(n.name, n.code);
   return out;
 }
 

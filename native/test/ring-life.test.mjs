@@ -5,7 +5,7 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 import native from '../index.cjs';
-import { Kit, OP, FLAG, ringCount, useTempDir } from './kit.mjs';
+import { Kit, OP, ringCount, useTempDir } from './kit.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const index = path.join(here, '..', 'index.cjs');
@@ -13,7 +13,7 @@ const index = path.join(here, '..', 'index.cjs');
 /** Collects until `done()`; finalizers run in later turns of the loop. */
 async function collectUntil(done, what) {
   for (let i = 0; i < 200 && !done(); i++) {
-    global.gc();
+    globalThis.gc();
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   assert.ok(done(), what);
@@ -48,7 +48,7 @@ describe('a ring that nobody holds any more', () => {
       return [ring.tick, ring.arena];
     })();
     for (let i = 0; i < 5; i++) {
-      global.gc();
+      globalThis.gc();
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     assert.equal(tick(0, 0), 0);
@@ -58,7 +58,7 @@ describe('a ring that nobody holds any more', () => {
     new Uint8Array(arena).fill(3);
     assert.equal(new Uint8Array(arena)[arena.byteLength - 1], 3);
     arena = null;
-    global.gc();
+    globalThis.gc();
   });
 
   it('stays while it is attached', async () => {
@@ -74,7 +74,7 @@ describe('a ring that nobody holds any more', () => {
       kit.tick();
     });
     for (let i = 0; i < 5; i++) {
-      global.gc();
+      globalThis.gc();
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     await fired;

@@ -1,0 +1,108 @@
+// Runs test/stress.mjs under AddressSanitizer + UndefinedBehaviorSanitizer, or under valgrind.
+//   node scripts/sanitize.mjs asan|valgrind [rounds] [seed]
+// Only the addon is instrumented (build-asan/mars.node); Node itself is not, so the sanitizer's runtime is preloaded.
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const require = createRequire(path.join(root, 'package.json'));
+const [mode, rounds, seed = '1'] = process.argv.slice(2);
+const outDir = path.join(root, 'build-asan');
+const cxx = process.env.CXX ?? 'c++';
+
+function run(command, args, env = {}) {
+  const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } });
+  if (result.error) {
+    console.error(
+      `${command}: ${result.error.message}; on Debian: apt-get install g++ valgrind liburing-dev libxxhash-dev`,
+    );
+    process.exit(1);
+  }
+  if (result.status !== 0) process.exit(result.status ?? 1);
+}
+
+function nodeHeaders() {
+  const places = ['/usr/include/node', path.join(path.dirname(process.execPath), '..', 'include', 'node')];
+  const found = places.find((place) => fs.existsSync(path.join(place, 'node_api.h')));
+  if (found) return found;
+  console.error('the headers of Node are missing (node_api.h)');
+  return process.exit(1);
+}
+
+/** node-gyp knows one build directory only, so this build calls the compiler itself; the flags follow binding.gyp. */
+function build(name, extra) {
+  fs.mkdirSync(outDir, { recursive: true });
+  const out = path.join(outDir, name);
+  const sources = fs
+    .readdirSync(path.join(root, 'src'))
+    .filter((file) => file.endsWith('.cc') && file !== 'no_ring.cc');
+  run(cxx, [
+    ...[
+      '-std=gnu++17',
+      '-g',
+      '-fPIC',
+      '-shared',
+      '-fvisibility=hidden',
+      '-fno-omit-frame-pointer',
+      '-Wall',
+      '-Wextra',
+      '-Wno-missing-field-initializers',
+    ],
+    ...['-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', '-DBUILDING_NODE_EXTENSION', '-DNODE_GYP_MODULE_NAME=mars'],
+    ...[`-I${nodeHeaders()}`, `-I${path.dirname(require.resolve('node-addon-api'))}`],
+    ...extra,
+    ...sources.map((file) => path.join('src', file)),
+    ...['-l:liburing.a', '-o', out],
+  ]);
+  return out;
+}
+
+const ask = (...args) => spawnSync(cxx, args, { encoding: 'utf8' }).stdout.trim();
+
+function asan() {
+  const binary = build('mars.node', ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined']);
+  // Node frees little at its end and is not ours to judge: leaks are looked for by valgrind's run, filtered to our own frames.
+  run(process.execPath, ['--expose-gc', 'test/stress.mjs', rounds ?? '150', seed], {
+    MARS_NATIVE_BINARY: binary,
+    LD_PRELOAD: [
+      ask('-print-file-name=libasan.so'),
+      ask('-print-file-name=libubsan.so'),
+      ask('-print-file-name=libstdc++.so'),
+    ].join(' '),
+    ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1:detect_stack_use_after_return=1',
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+  });
+}
+
+/** Valgrind knows neither AVX-512 nor what the JIT does, so: no JIT, and errors of Node itself are suppressed. */
+function valgrind() {
+  const binary = build('mars-valgrind.node', ['-O1']);
+  const args = [
+    '--error-exitcode=99',
+    '--suppressions=scripts/node.supp',
+    '--num-callers=30',
+    '--soname-synonyms=somalloc=nouserintercepts',
+  ];
+  const leaks = ['--leak-check=full', '--show-leak-kinds=definite', '--errors-for-leak-kinds=definite'];
+  const node = [
+    process.execPath,
+    '--jitless',
+    '--no-opt',
+    '--single-threaded-gc',
+    '--expose-gc',
+    'test/stress.mjs',
+    rounds ?? '8',
+    seed,
+  ];
+  run('valgrind', [...args, ...leaks, ...node], { MARS_NATIVE_BINARY: binary });
+}
+
+if (mode === 'asan') asan();
+else if (mode === 'valgrind') valgrind();
+else {
+  console.error('usage: sanitize.mjs asan|valgrind [rounds] [seed]');
+  process.exit(2);
+}
