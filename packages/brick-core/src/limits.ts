@@ -32,3 +32,12 @@ export const MAX_BRICK_SLOTS = 16_384;
 
 /** Distinct counters or histograms of one brick. */
 export const MAX_STATS_PER_BRICK = 256;
+
+/** Pieces that one cutting brick (`split`, `zero`) has under way; more would only queue up below. */
+export const MAX_PIECES_IN_FLIGHT = 64;
+
+/** Payload that `align` reads, changes and writes in one go, bytes; longer misaligned requests go in several steps. */
+export const BOUNCE_BYTES = 128 * 1024;
+
+/** Zeroes that `zero` writes in one go, bytes: one block per brick, shared by all its requests. */
+export const ZERO_BLOCK_BYTES = 64 * 1024;

@@ -2,10 +2,13 @@ import { EINVAL, ENOSPC, ENOTCONN, ENOTRECOVERABLE, EOPNOTSUPP, ESHUTDOWN } from
 import { InvariantError, invariant } from '../invariant.js';
 import type { Loop } from '../loop/loop.js';
 import { CAP_GROW, SUPPORT_NONE, XioInfo, advertisedOps, maskOps } from '../request/info.js';
-import { F_FUA, OP_FLUSH, OP_READ, OP_WRITE } from '../request/ops.js';
+import { F_FUA, OP_FLUSH, OP_READ, OP_TRIM, OP_WRITE, OP_ZERO } from '../request/ops.js';
 import { DOWN, HELD, WAITING, type Completer, type ReturnStep, type XioObject } from '../request/xio-object.js';
 import type { BrickBase } from './brick-base.js';
 import type { XioInput, XioOutput } from './contract.js';
+
+/** FUA means something for these; on a read it is noise, as in the NBD protocol. */
+const CHANGING_OPS = (1 << OP_WRITE) | (1 << OP_TRIM) | (1 << OP_ZERO);
 
 /** Both ends of a wire, for those who report trouble. */
 export interface WireWatcher {
@@ -177,7 +180,7 @@ export class Wire implements XioInput {
     if (!this.provider_.power.ledOn) return -ESHUTDOWN;
     if ((this.ops & (1 << o.op)) === 0) return -EOPNOTSUPP;
     if (o.op === OP_FLUSH) return 0;
-    if (o.flags & F_FUA && this.cached.fua === SUPPORT_NONE) return -EOPNOTSUPP;
+    if (o.flags & F_FUA && this.cached.fua === SUPPORT_NONE && CHANGING_OPS & (1 << o.op)) return -EOPNOTSUPP;
     return this.rangeVerdict(o);
   }
 

@@ -1,4 +1,5 @@
 import type { DependencyContainer, InjectionToken } from '../di.js';
+import { adaptorBricks } from '../adaptors/index.js';
 import type { BrickClass } from '../brick/meta.js';
 import type { Loop } from '../loop/loop.js';
 import { CLOCK } from '../machine/clock.js';
@@ -30,7 +31,7 @@ export function composeServices(host: DependencyContainer, services: HostService
   host.register(LOGGER, { useValue: services.log ?? silentLogger });
   if (services.files) host.register(FILES, { useValue: services.files });
   if (services.net) host.register(NET, { useValue: services.net });
-  host.register(BRICKS, { useValue: new BrickRegistry() });
+  host.register(BRICKS, { useValue: new BrickRegistry().register(adaptorBricks, '@mars/brick-core') });
   return host;
 }
 

@@ -143,6 +143,7 @@ export class XioObject {
     const step = this.stack[--this.sp]!;
     step.inflight--;
     this.pushed ??= step.completer;
+    invariant(this.sp > 0 || this.refs === 0, 'a request was issued again although somebody still retains its payload');
   }
 
   /**
@@ -150,6 +151,7 @@ export class XioObject {
    * when somebody below retains it for longer.
    */
   leanOn(other: XioObject): void {
+    for (let i = 0; i < this.lenderCount; i++) if (this.lenders[i] === other) return;
     other.retain();
     this.lenders[this.lenderCount++] = other;
   }
@@ -167,8 +169,10 @@ export class XioObject {
   }
 
   /**
-   * Keeps the payload valid beyond completion (the logger, until written back). Undo with {@link unretain}. Remember `buf`,
-   * `pos` and `len` yourself: filters above restore theirs at completion.
+   * Keeps the payload valid beyond completion (the logger, until written back). Undo with {@link unretain}.
+   *
+   * Remember `buf`, `pos` and `len` in a record of your own, not in the aspect: filters above restore theirs at completion,
+   * and may send the same object down again (a flush behind a write, the next piece of a long one).
    */
   retain(): void {
     invariant(this.state !== FREE || this.refs > 0, 'retain() on a request that is in the pool');
