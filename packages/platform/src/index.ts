@@ -15,3 +15,5 @@ export { machineError, nameOfErrno } from './errors.js';
 export { markAsBlockServer, type MarkResult } from './process/block-server.js';
 export { onSignal, type StopSignal } from './process/signals.js';
 export { DEFAULT_RUN_DIR, runDir } from './process/run-dir.js';
+export { RingThreadDriver, type RingThreadStats } from './loop/ring-thread-driver.js';
+export { openRing, type OpenedRing, type RingKind, type RingOptions } from './ring/open-ring.js';

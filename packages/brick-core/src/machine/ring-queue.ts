@@ -1,6 +1,7 @@
 import { EAGAIN } from '../errno.js';
 import { invariant } from '../invariant.js';
 import { DEFAULT_RING_TAGS } from '../limits.js';
+import type { RingSockets } from './ring-sockets.js';
 import type { Batcher, Loop, TickSource } from '../loop/loop.js';
 import {
   CQ_WORDS,
@@ -75,6 +76,7 @@ const QUIET_TAG = 0;
  * - Operations of one tick run in any order and at the same time, except `hash`, `copy`, `zero` and `compare`: those are
  *   done, in order, before the kernel sees any operation of the same tick. So copy-then-write works, read-then-hash needs two.
  * - Results arrive once; after `ringDone` the tag is somebody else's.
+ * - `close` does not end operations that wait on the descriptor: `shutdown` or `cancelFd` first, close when they have completed.
  */
 export class RingQueue implements TickSource {
   private readonly sqOps: number;
@@ -99,9 +101,13 @@ export class RingQueue implements TickSource {
   private calls = 0;
   private readonly callResolvers = new Map<number, (result: number) => void>();
 
-  /** @param tags operations under way at the same time, all bricks of the loop together */
+  /**
+   * @param sockets how to come by sockets for this ring; null where there is no network
+   * @param tags    operations under way at the same time, all bricks of the loop together
+   */
   constructor(
     readonly ring: Ring,
+    readonly sockets: RingSockets | null = null,
     readonly tags: number = DEFAULT_RING_TAGS,
   ) {
     this.sqOps = ring.sq.length / SQ_WORDS;
@@ -206,7 +212,7 @@ export class RingQueue implements TickSource {
     return this.plain(RING_ACCEPT, fd, 0, 0, 0, client, token);
   }
 
-  /** `buf`, `len`: the address as the platform encodes it (`Sockets.address`). */
+  /** `buf`, `len`: the address in the arena, as `sockets.encode` gives it. */
   connect(fd: number, buf: number, len: number, client: RingClient, token: number): number {
     return this.plain(RING_CONNECT, fd, buf, len, 0, client, token);
   }

@@ -1,0 +1,74 @@
+import { ErrorCode, MarsError, type Ring, type RingSockets } from '@mars/brick-core';
+import { native, nativeReason } from '../native.js';
+import { DEFAULT_RING_ENTRIES } from './limits.js';
+import { NativeSockets } from './native-sockets.js';
+import { ThreadRing } from './thread-ring.js';
+import { ThreadSocketDoor } from './thread-socket-door.js';
+
+export type RingKind = 'io_uring' | 'threads';
+
+export interface RingOptions {
+  /** `auto`: io_uring where it is built, present and permitted. */
+  ring?: 'auto' | RingKind;
+  arenaBytes: number;
+  entries?: number;
+  /** Longest spin before a blocked thread sleeps, µs; adaptive below that. 0 = never. Source: data-path.md 5 */
+  spinUs?: number;
+  /** Register the arena with the kernel. */
+  fixedBuffers?: boolean;
+}
+
+export interface OpenedRing {
+  ring: Ring;
+  kind: RingKind;
+  /** Why this kind, for people. */
+  reason: string;
+  sockets: RingSockets;
+  /** For `wakeRing` of other threads; 0 for the fallback. */
+  wakeHandle: number;
+  setSpinUs(us: number): void;
+}
+
+/** Opens the best ring there is, on this thread. @throws MarsError when io_uring is demanded and cannot be had */
+export function openRing(options: RingOptions): OpenedRing {
+  const wanted = options.ring ?? 'auto';
+  if (wanted === 'threads') return openThreads(options, 'asked for');
+  if (!native)
+    return fallBack(options, ErrorCode.NATIVE_MISSING, nativeReason, 'Build it with "npm run build:native".');
+  if (!native.hasRing) {
+    const hint = 'Install the headers of liburing, and build the addon again.';
+    return fallBack(options, ErrorCode.NO_IO_URING, 'the addon was built without liburing', hint);
+  }
+  try {
+    return openIoUring(native, options);
+  } catch (error) {
+    const { code, hint, message } = error as Error & { code?: string; hint?: string };
+    if (hint === undefined) throw error; // an option outside its limits is our mistake, no reason to fall back
+    return fallBack(options, ErrorCode.NO_IO_URING, `the kernel refuses io_uring (${code ?? message})`, hint, error);
+  }
+}
+
+function openIoUring(addon: NonNullable<typeof native>, options: RingOptions): OpenedRing {
+  const { arenaBytes, entries = DEFAULT_RING_ENTRIES, spinUs = 0, fixedBuffers = false } = options;
+  const ring = addon.open({ arenaBytes, entries, spinUs, fixedBuffers });
+  const reason = options.ring === 'io_uring' ? 'asked for' : 'the kernel has it and permits it';
+  const setSpinUs = (us: number): void => ring.setSpinUs(us);
+  return { ring, kind: 'io_uring', reason, sockets: new NativeSockets(addon), wakeHandle: ring.wakeHandle, setSpinUs };
+}
+
+function openThreads({ arenaBytes, entries = DEFAULT_RING_ENTRIES }: RingOptions, reason: string): OpenedRing {
+  const ring = new ThreadRing({ arenaBytes, entries });
+  const sockets = new ThreadSocketDoor(ring.handles);
+  return { ring, kind: 'threads', reason, sockets, wakeHandle: 0, setSpinUs: () => {} };
+}
+
+function fallBack(
+  options: RingOptions,
+  code: 'NO_IO_URING' | 'NATIVE_MISSING',
+  why: string,
+  hint: string,
+  cause?: unknown,
+): OpenedRing {
+  if (options.ring !== 'io_uring') return openThreads(options, `${why}. ${hint}`);
+  throw new MarsError(code, `io_uring was asked for: ${why}`, { hint, ...(cause === undefined ? {} : { cause }) });
+}
