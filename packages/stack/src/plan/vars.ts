@@ -1,0 +1,135 @@
+import { ErrorCode, didYouMean, formatUnit, parseUnit } from '@mars/brick-core';
+import { MAX_LIST_ITEMS } from '../limits.js';
+import type { Problems } from '../problems.js';
+import type { SourceDocument } from '../source/documents.js';
+import type { VarValues } from './types.js';
+
+export type VarType = 'string' | 'path' | 'bytes' | 'integer' | 'boolean' | 'secret' | 'peer' | 'list';
+
+interface VarDeclaration {
+  type: VarType;
+  default?: unknown;
+  about?: string;
+}
+
+/** The variables of one stack with their values. */
+export interface Variables {
+  types: ReadonlyMap<string, VarType>;
+  /** Everything but secrets. */
+  values: ReadonlyMap<string, unknown>;
+  secrets: ReadonlyMap<string, string>;
+  /** Declared, but without a value; empty unless the caller allows it. */
+  missing: ReadonlySet<string>;
+}
+
+const TYPE_HELP: Readonly<Record<VarType, string>> = {
+  string: 'a text',
+  path: 'a path',
+  bytes: 'a size like 4096, 64K, 16M or 2G',
+  integer: 'a whole number',
+  boolean: 'true or false',
+  secret: 'a text (it is never shown)',
+  peer: 'a host, or host:port',
+  list: 'a list: [a, b] in YAML or JSON, or a,b on the command line',
+};
+
+/** Gives every declared variable its value: the caller's, else the default. Texts are read as the declared type. */
+export function resolveVars(doc: SourceDocument, given: VarValues, mayMiss: boolean, problems: Problems): Variables {
+  const declared = ((doc.value as { vars?: Record<string, VarDeclaration> }).vars ?? {}) as Record<
+    string,
+    VarDeclaration
+  >;
+  const values = new Map<string, unknown>();
+  const secrets = new Map<string, string>();
+  const missing = new Set<string>();
+  refuseUnknown(declared, given, doc, problems);
+  for (const [name, declaration] of Object.entries(declared)) {
+    const isGiven = Object.hasOwn(given, name) && given[name] !== undefined;
+    const raw = isGiven ? given[name] : declaration.default;
+    if (raw === undefined) {
+      missing.add(name);
+      if (!mayMiss) addMissing(name, declaration, doc, problems);
+      continue;
+    }
+    const value = readAs(declaration.type, raw);
+    if (value === undefined) addMisfit(name, declaration, raw, isGiven, doc, problems);
+    else if (declaration.type === 'secret') secrets.set(name, value as string);
+    else values.set(name, value);
+    // A variable with a wrong value counts as missing, so that nothing that uses it is reported a second time.
+    if (value === undefined) missing.add(name);
+  }
+  return { types: new Map(Object.entries(declared).map(([name, { type }]) => [name, type])), values, secrets, missing };
+}
+
+/** The value as that type, or `undefined`. */
+export function readAs(type: VarType, raw: unknown): unknown {
+  switch (type) {
+    case 'string':
+    case 'secret':
+      return typeof raw === 'string' || typeof raw === 'number' ? String(raw) : undefined;
+    case 'path':
+    case 'peer':
+      return typeof raw === 'string' && raw !== '' ? raw : undefined;
+    case 'bytes':
+      return parseUnit(raw, 'bytes');
+    case 'integer':
+      return readInteger(raw);
+    case 'boolean':
+      return raw === true || raw === 'true' ? true : raw === false || raw === 'false' ? false : undefined;
+    case 'list':
+      return readList(raw);
+  }
+}
+
+function readInteger(raw: unknown): number | undefined {
+  const number = typeof raw === 'string' && /^[+-]?\d+$/.test(raw.trim()) ? Number(raw) : raw;
+  return typeof number === 'number' && Number.isSafeInteger(number) ? number : undefined;
+}
+
+function readList(raw: unknown): unknown[] | undefined {
+  if (Array.isArray(raw)) return raw.length <= MAX_LIST_ITEMS ? raw : undefined;
+  if (typeof raw !== 'string') return undefined;
+  if (!raw.trim().startsWith('[')) return raw.trim() === '' ? [] : raw.split(',').map((item) => item.trim());
+  try {
+    return readList(JSON.parse(raw) as unknown);
+  } catch {
+    return undefined;
+  }
+}
+
+function refuseUnknown(declared: object, given: VarValues, doc: SourceDocument, problems: Problems): void {
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(declared, name)) continue;
+    problems.add(ErrorCode.BAD_VARIABLE, `${doc.file} has no variable "${name}"`, {
+      hint: didYouMean(name, Object.keys(declared)),
+    });
+  }
+}
+
+function addMissing(name: string, { type, about }: VarDeclaration, doc: SourceDocument, problems: Problems): void {
+  problems.add(ErrorCode.BAD_VARIABLE, `variable "${name}" has no value${about === undefined ? '' : ` (${about})`}`, {
+    hint: `Add "--set ${name}=…" with ${TYPE_HELP[type]}, or give it a default.`,
+    place: doc.places.key(['vars', name]),
+  });
+}
+
+function addMisfit(
+  name: string,
+  { type }: VarDeclaration,
+  raw: unknown,
+  isGiven: boolean,
+  doc: SourceDocument,
+  problems: Problems,
+): void {
+  const shown = type === 'secret' ? 'has a value of the wrong type' : `is ${JSON.stringify(raw)}`;
+  problems.add(ErrorCode.BAD_VARIABLE, `variable "${name}" ${shown}, but its type is ${type}`, {
+    hint: `Give it ${TYPE_HELP[type]}.`,
+    place: isGiven ? doc.places.key(['vars', name]) : doc.places.value(['vars', name, 'default']),
+  });
+}
+
+/** A value of a variable for people: sizes with a unit. */
+export function formatVar(type: VarType, value: unknown): string {
+  if (type === 'bytes' && typeof value === 'number') return formatUnit(value, 'bytes');
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
