@@ -1,11 +1,12 @@
 import type { BrickClass } from '@mars/brick-core';
 import { DelayBrick } from './delay/delay.js';
 import { DummyBrick } from './dummy/dummy.js';
+import { ErrorBrick } from './error/error.js';
 import { NullBrick } from './null/null.js';
 import { PatternBrick } from './pattern/pattern.js';
 import { RamBrick } from './ram/ram.js';
 
-export { DelayBrick, DummyBrick, NullBrick, PatternBrick, RamBrick };
+export { DelayBrick, DummyBrick, ErrorBrick, NullBrick, PatternBrick, RamBrick };
 
 /** All brick classes of this package, for `registerBricks`. */
-export const checkBricks: readonly BrickClass[] = [DelayBrick, DummyBrick, NullBrick, PatternBrick, RamBrick];
+export const checkBricks: readonly BrickClass[] = [DelayBrick, DummyBrick, ErrorBrick, NullBrick, PatternBrick, RamBrick];
