@@ -374,8 +374,8 @@ export class AlignBrick extends FilterBrick {
     this.giveBounce(work);
     work.restore();
     if (work.op === OP_READ && err === 0) work.o.flags |= F_UPTODATE;
-    this.unlock(work);
     this.ctx.loop.finish(work.o, err);
+    this.unlock(work);
     this.feed();
   }
 
