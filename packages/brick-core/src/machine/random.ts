@@ -31,11 +31,11 @@ export class SeededRandom implements Random {
   }
 
   float(): number {
-    return this.next() / 2 ** 32;
+    return (this.next() >>> 0) / 2 ** 32;
   }
 
   int(below: number): number {
-    return Math.floor((this.next() / 2 ** 32) * below);
+    return Math.floor(((this.next() >>> 0) / 2 ** 32) * below);
   }
 
   bytes(into: Uint8Array): void {
@@ -44,17 +44,17 @@ export class SeededRandom implements Random {
 
   /** A generator of its own for a part, so that one part's extra draw does not shift another's sequence. */
   fork(): SeededRandom {
-    return new SeededRandom(this.next() * 2 ** 20 + (this.next() >>> 12));
+    return new SeededRandom((this.next() >>> 0) * 2 ** 20 + (this.next() >>> 12));
   }
 
+  // An int32: an unsigned result, or a sum kept in a field for a moment, would be boxed (bricks.md 5.3 rule 8).
   private next(): number {
     const t = (((this.a + this.b) | 0) + this.d) | 0;
     this.d = (this.d + 1) | 0;
     this.a = this.b ^ (this.b >>> 9);
     this.b = (this.c + (this.c << 3)) | 0;
-    this.c = ((this.c << 21) | (this.c >>> 11)) + t;
-    this.c |= 0;
-    return t >>> 0;
+    this.c = (((this.c << 21) | (this.c >>> 11)) + t) | 0;
+    return t;
   }
 }
 
