@@ -2,11 +2,21 @@ import type { BrickClass } from '@mars/brick-core';
 import { DelayBrick } from './delay/delay.js';
 import { DummyBrick } from './dummy/dummy.js';
 import { ErrorBrick } from './error/error.js';
+import { LoadBrick } from './load/load.js';
 import { NullBrick } from './null/null.js';
 import { PatternBrick } from './pattern/pattern.js';
 import { RamBrick } from './ram/ram.js';
 
-export { DelayBrick, DummyBrick, ErrorBrick, NullBrick, PatternBrick, RamBrick };
+export { DelayBrick, DummyBrick, ErrorBrick, LoadBrick, NullBrick, PatternBrick, RamBrick };
+export type { LoadPhase } from './load/load.js';
 
 /** All brick classes of this package, for `registerBricks`. */
-export const checkBricks: readonly BrickClass[] = [DelayBrick, DummyBrick, ErrorBrick, NullBrick, PatternBrick, RamBrick];
+export const checkBricks: readonly BrickClass[] = [
+  DelayBrick,
+  DummyBrick,
+  ErrorBrick,
+  LoadBrick,
+  NullBrick,
+  PatternBrick,
+  RamBrick,
+];

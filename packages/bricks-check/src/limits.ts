@@ -19,3 +19,10 @@ export const MAX_UNFLUSHED_WRITES = 2 ** 16;
 export const READBACK_BYTES = 128 * 1024;
 /** Failures that one brick writes to the log; all are counted. */
 export const MAX_REPORTS = 10;
+
+/** Pages that  writes back at the same time: enough to keep a disk busy, a small part of the pool. */
+export const MAX_FLYING_PAGES = 64;
+/** Longest ZERO that `powerfail` keeps volatile, bytes; longer ones would push everything else out and go below at once. */
+export const MAX_VOLATILE_ZERO_BYTES = 2 ** 20;
+/** How often `powerfail` tries to write everything back when it is switched off, before it gives up with an error. */
+export const MAX_STOP_ROUNDS = 4;
