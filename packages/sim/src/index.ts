@@ -10,3 +10,20 @@ export type { JournalModel } from './disk/journal.js';
 export type { VolumeOptions } from './disk/volume.js';
 export { SimFiles } from './files.js';
 export { SimRing } from './ring.js';
+export { SimNet } from './net/net.js';
+export { SimNetwork } from './net/network.js';
+export { DEFAULT_LINK, type LinkOptions } from './net/link.js';
+export { fileHolds, noLeaks } from './checkers.js';
+export {
+  defineScenario,
+  playOnce,
+  playTwice,
+  replayCommand,
+  scenarioByName,
+  scenarios,
+  type Outcome,
+  type Scenario,
+  type ScenarioOptions,
+} from './scenario/scenario.js';
+export { SimulationFailure, playSeeds, simulate, simulateScenario } from './scenario/simulate.js';
+export { runSimCli, type SimCliOutside } from './cli.js';

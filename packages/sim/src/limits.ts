@@ -15,6 +15,9 @@ export const DEFAULT_SIM_OBJECTS = 64;
 /** Arena of a simulated host when nobody says otherwise, bytes: 32 requests of 32 KiB with their header pages. */
 export const DEFAULT_SIM_ARENA_BYTES = 4 * 1024 * 1024;
 
+/** Ring operations that can be under way for each request object: the same share as in the core. */
+export const RING_TAGS_PER_OBJECT = 4;
+
 /** Metadata operations that wait for a journal commit; beyond it the older half is committed, as a full journal would do. */
 export const MAX_JOURNAL_OPS = 4096;
 
@@ -41,6 +44,9 @@ export const MAX_STREAM_BYTES = 64 * 1024 * 1024;
 
 /** Largest segment of a simulated stream, bytes: small enough that frames are cut in their middle. */
 export const MAX_SEGMENT_BYTES = 16 * 1024;
+
+/** Segments of one stream under way at a time: its window. */
+export const MAX_SEGMENTS_IN_FLIGHT = 16;
 
 /** Lines per host in the report of a stuck world. */
 export const MAX_WAIT_LINES = 32;

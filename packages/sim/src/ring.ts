@@ -11,14 +11,19 @@ import {
   ETIME,
   IOV_WORDS,
   RING_CANCEL,
+  RING_CANCEL_FD,
   RING_CLOSE,
   RING_COMPARE,
   RING_COPY,
   RING_DSYNC,
   RING_FALLOCATE,
+  RING_FALLOC_KEEP_SIZE,
+  RING_FALLOC_PUNCH_HOLE,
+  RING_FALLOC_ZERO_RANGE,
   RING_FSYNC,
   RING_HASH,
   RING_NOP,
+  RING_QUIET,
   RING_READ,
   RING_READV,
   RING_SYNC_RANGE,
@@ -38,12 +43,6 @@ import { digestInto } from './ring-digest.js';
 import { MAX_RING_OPS } from './limits.js';
 import type { Life } from './world/life.js';
 import type { WorldEvent } from './world/queue.js';
-
-/** Inline operations with this flag complete only when something is wrong (as in the addon). */
-const QUIET = 0x100;
-const FALLOC_KEEP_SIZE = 1;
-const FALLOC_PUNCH_HOLE = 2;
-const FALLOC_ZERO_RANGE = 16;
 
 /** One descriptor of `sq`, taken apart. */
 interface Op {
@@ -74,7 +73,7 @@ export class SimRing implements Ring {
   readonly iov: Int32Array;
   private readonly u8: Uint8Array;
   private readonly done: number[] = [];
-  private readonly jobs = new Map<number, JobHandle>();
+  private readonly jobs = new Map<number, { fd: number; handle: JobHandle }>();
   private readonly timeouts = new Map<number, WorldEvent>();
   private inFlight = 0;
   private onWake: (() => void) | null = null;
@@ -129,7 +128,7 @@ export class SimRing implements Ring {
   close(): void {
     this.isClosed = true;
     this.onWake = null;
-    for (const handle of this.jobs.values()) this.files.disk.cancel(handle);
+    for (const { handle } of this.jobs.values()) this.files.disk.cancel(handle);
     for (const event of this.timeouts.values()) event.run = null;
     this.jobs.clear();
     this.timeouts.clear();
@@ -164,7 +163,7 @@ export class SimRing implements Ring {
   private begin(op: Op): void {
     if (op.code >= RING_HASH) {
       const result = this.inline(op);
-      if (result !== 0 || !(op.flags & QUIET)) this.complete(op.tag, result);
+      if (result !== 0 || !(op.flags & RING_QUIET)) this.complete(op.tag, result);
       return;
     }
     const err = this.inFlight >= MAX_RING_OPS ? -EBUSY : this.prepare(op);
@@ -279,18 +278,18 @@ export class SimRing implements Ring {
   private allocate(op: Op, file: SimFile): number {
     const len = (op.buf >>> 0) * 2 ** 32 + (op.len >>> 0);
     if (op.pos < 0 || len <= 0) return -EINVAL;
-    const isZero = (op.flags & (FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE)) !== 0;
+    const isZero = (op.flags & (RING_FALLOC_PUNCH_HOLE | RING_FALLOC_ZERO_RANGE)) !== 0;
     if (file.inode.isDevice && !isZero) return -EOPNOTSUPP;
     const { inode, volume } = file;
     const work = (fate: Fate): number => {
       if (fate.errno !== 0) return -fate.errno;
-      const end = op.flags & FALLOC_PUNCH_HOLE ? Math.min(op.pos + len, inode.sizeBytes) : op.pos + len;
+      const end = op.flags & RING_FALLOC_PUNCH_HOLE ? Math.min(op.pos + len, inode.sizeBytes) : op.pos + len;
       if (isZero && end > op.pos) volume.charged(inode, () => inode.data!.zero(op.pos, end - op.pos));
       if (!isZero) {
         if (!volume.hasRoom(inode, op.pos, len)) return -ENOSPC;
         volume.charged(inode, () => inode.data!.allocate(op.pos, len));
       }
-      if (!(op.flags & FALLOC_KEEP_SIZE) && end > inode.sizeBytes && !inode.isDevice)
+      if (!(op.flags & RING_FALLOC_KEEP_SIZE) && end > inode.sizeBytes && !inode.isDevice)
         volume.setSize(inode, end, this.world.nowNs);
       return 0;
     };
@@ -329,7 +328,7 @@ export class SimRing implements Ring {
 
   private track(op: Op, handle: JobHandle): void {
     this.inFlight++;
-    this.jobs.set(op.tag, handle);
+    this.jobs.set(op.tag, { fd: op.fd, handle });
   }
 
   private later(op: Op, afterNs: number, result: number): number {
@@ -344,16 +343,24 @@ export class SimRing implements Ring {
   }
 
   private cancel(op: Op): number {
-    const event = this.timeouts.get(op.buf);
-    const handle = this.jobs.get(op.buf);
-    if (event === undefined && (handle === undefined || !this.files.disk.cancel(handle))) return -ENOENT;
-    if (event !== undefined) event.run = null;
-    this.timeouts.delete(op.buf);
-    this.jobs.delete(op.buf);
-    this.inFlight--;
-    this.complete(op.buf, -ECANCELED);
-    this.complete(op.tag, 0);
+    if (op.flags & RING_CANCEL_FD) {
+      const tags = [...this.jobs].filter(([, { fd }]) => fd === op.fd).map(([tag]) => tag);
+      this.complete(op.tag, tags.filter((tag) => this.cancelTag(tag)).length);
+    } else this.complete(op.tag, this.cancelTag(op.buf) ? 0 : -ENOENT);
     return 0;
+  }
+
+  /** @returns false when nothing with that tag is under way */
+  private cancelTag(tag: number): boolean {
+    const event = this.timeouts.get(tag);
+    const job = this.jobs.get(tag);
+    if (event === undefined && (job === undefined || !this.files.disk.cancel(job.handle))) return false;
+    if (event !== undefined) event.run = null;
+    this.timeouts.delete(tag);
+    this.jobs.delete(tag);
+    this.inFlight--;
+    this.complete(tag, -ECANCELED);
+    return true;
   }
 
   private complete(tag: number, result: number): void {

@@ -1,6 +1,7 @@
 import {
   DebugArena,
   Loop,
+  RingQueue,
   OP_NAMES,
   composeServices,
   container,
@@ -12,7 +13,7 @@ import {
 import { SimClock, SimDriver } from '../clock.js';
 import { SimDisk, type DiskOptions } from '../disk/disk.js';
 import { SimFiles } from '../files.js';
-import { DEFAULT_SIM_ARENA_BYTES, DEFAULT_SIM_OBJECTS } from '../limits.js';
+import { DEFAULT_SIM_ARENA_BYTES, DEFAULT_SIM_OBJECTS, RING_TAGS_PER_OBJECT } from '../limits.js';
 import { SimNet } from '../net/net.js';
 import { SimRing } from '../ring.js';
 import type { Latency } from '../random.js';
@@ -101,6 +102,9 @@ export class SimHost {
     this.files = new SimFiles(world, life, this.disk, this.clock);
     this.net = new SimNet(world.net, this.name, life);
     this.rings.length = 0;
+    const ring = this.openRing();
+    this.loop.useRing(new RingQueue(ring, null, RING_TAGS_PER_OBJECT * (options.poolObjects ?? DEFAULT_SIM_OBJECTS)));
+    ring.attach(() => this.loop.kick());
     this.container = composeServices(container.createChildContainer(), {
       loop: this.loop,
       random: this.random,
@@ -111,11 +115,16 @@ export class SimHost {
     if (options.boot) this.run(() => options.boot!(this));
   }
 
-  /** A ring over this host's disk, with its loop's arena as memory; its descriptors are those of `files`. */
+  /** One more ring over this host's disk, beside `loop.ring`; memory is the arena, its descriptors are those of `files`. */
   openRing(options: { entries?: number } = {}): SimRing {
     const ring = new SimRing(this.world, this.life, this.files, this.arena.memory, options.entries ?? 256);
     this.rings.push(ring);
     return ring;
+  }
+
+  /** Ring operations under way in this life. */
+  get ringsBusy(): number {
+    return this.rings.reduce((sum, ring) => sum + ring.busy, 0);
   }
 
   /** Starts code of this host as an event of its own; an error in it fails the world, unless the host has died. */

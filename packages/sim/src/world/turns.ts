@@ -17,12 +17,14 @@ export class Turns {
   /** Calls `next` when every promise callback has run. */
   afterPromises(next: () => void): void {
     if (++this.sinceBreath >= EVENTS_PER_BREATH) return this.afterEverything(next);
+    // eslint-disable-next-line no-restricted-properties -- the one door to the real event loop, see above
     queueMicrotask(() => process.nextTick(next));
   }
 
   /** The same, and rejections that nobody handles have been reported too. */
   afterEverything(next: () => void): void {
     this.sinceBreath = 0;
+    // eslint-disable-next-line no-restricted-globals -- the same
     setImmediate(next);
   }
 }

@@ -129,8 +129,7 @@ export class World {
    * @throws whatever a host threw and nobody caught
    */
   run(options: RunOptions = {}): Promise<RunResult> {
-    invariant(running === null, 'two worlds run at the same time: await the first run before the next one');
-    running = this;
+    claim(this);
     const release = this.takeOver();
     const start = { events: this.trace.events, atNs: this.nowNs };
     return new Promise((resolve, reject) => {
@@ -140,7 +139,7 @@ export class World {
           release();
           const failure = this.failure;
           this.failure = null;
-          if (failure !== null) reject(failure.error as Error);
+          if (failure !== null) reject(asError(failure.error));
           else resolve({ events: this.trace.events - start.events, virtualMs: (this.nowNs - start.atNs) / 1e6 });
         });
       };
@@ -257,6 +256,15 @@ export class World {
       life.check();
     }
   }
+}
+
+function claim(world: World): void {
+  invariant(running === null, 'two worlds run at the same time: await the first run before the next one');
+  running = world;
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
 function limitReached(options: RunOptions, events: number, virtualNs: number): string | null {
