@@ -2,6 +2,7 @@ import {
   ErrorCode,
   FilterBrick,
   MarsError,
+  checkParams,
   didYouMean,
   parseUnit,
   type BrickRegistry,
@@ -199,4 +200,51 @@ function overlayError(insertion: Insertion, text: string, hint: string): MarsErr
     hint,
     ...(insertion.place === null ? {} : { place: insertion.place }),
   });
+}
+
+/** What a person asks for at the control socket. */
+export interface InsertRequest {
+  wire: string;
+  type: string;
+  /** Default: the type, with a number when that is taken. */
+  name?: string;
+  params?: Record<string, ParamValue>;
+}
+
+/**
+ * An overlay of one filter, checked as if it stood in a file.
+ * @throws MarsError UNKNOWN_BRICK_TYPE, BAD_OVERLAY, BAD_PARAMETER
+ */
+export function overlayOf(request: InsertRequest, taken: readonly string[], registry: BrickRegistry): Overlay {
+  const { meta } = registry.get(request.type);
+  if (!isFilterType(registry, meta.type)) {
+    throw new MarsError(ErrorCode.BAD_OVERLAY, `brick type "${meta.type}" is no filter`, {
+      hint: 'Only a brick with one input and one output fits on a wire.',
+    });
+  }
+  const name = request.name ?? freeName(meta.type.replaceAll(/[^a-z0-9]/g, '_'), taken);
+  const params = request.params ?? {};
+  const checked = checkParams(meta.params, params);
+  if (!checked.ok) {
+    const { message, hint } = checked.problems[0]!;
+    throw new MarsError(
+      ErrorCode.BAD_PARAMETER,
+      `brick "${name}" (${meta.type}): ${message}`,
+      hint === undefined ? {} : { hint },
+    );
+  }
+  const [input, output] = [Object.keys(meta.inputs)[0]!, meta.outputs[0]!];
+  return {
+    name,
+    inserts: [
+      { wire: request.wire, name, type: meta.type, input, output, params, adapt: 'auto', ioTimeoutMs: 0, place: null },
+    ],
+  };
+}
+
+function freeName(type: string, taken: readonly string[]): string {
+  for (let nr = 1; ; nr++) {
+    const name = nr === 1 ? type : `${type}_${nr}`;
+    if (!taken.includes(name)) return name;
+  }
 }

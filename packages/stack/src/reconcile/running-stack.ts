@@ -111,7 +111,7 @@ class RunningStack implements StackHandle {
 
   // eslint-disable-next-line @typescript-eslint/require-await -- a handle answers asynchronously, wherever the stack runs
   async status(): Promise<StackStatus> {
-    const view = this.executor.view();
+    const view = this.viewNow();
     const { plan, graph, power, notes, facts, isSettled } = this;
     const failures = new Map([...this.failures.values()].map(({ brick, failure }) => [brick, failure]));
     return this.redactor.data(
@@ -302,7 +302,7 @@ class RunningStack implements StackHandle {
   }
 
   private pendingSteps(blocked: ReadonlySet<string>): Step[] {
-    const view = this.executor.view();
+    const view = this.viewNow();
     return nextSteps(view, this.targetOf(view), this.busy, blocked).steps;
   }
 
@@ -354,7 +354,7 @@ class RunningStack implements StackHandle {
   }
 
   private round(): void {
-    const view = this.executor.view();
+    const view = this.viewNow();
     const target = this.targetOf(view);
     const { steps, notes } = nextSteps(view, target, this.busy, new Set(this.failures.keys()));
     this.notes = notes;
@@ -424,6 +424,13 @@ class RunningStack implements StackHandle {
       this.stepsSinceRest = 0;
       this.schedule();
     });
+  }
+
+  /** While it is closed, nothing is kept. */
+  private viewNow(): GraphView {
+    const view = this.executor.view();
+    if (this.state === 'running') return view;
+    return { bricks: new Map([...view.bricks].map(([name, brick]) => [name, { ...brick, keep: false }])) };
   }
 
   private targetOf(view: GraphView): Target {

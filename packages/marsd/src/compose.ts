@@ -1,0 +1,32 @@
+import { checkBricks } from '@mars/bricks-check';
+import {
+  BrickRegistry,
+  adaptorBricks,
+  composeServices,
+  registerBricks,
+  type BrickClass,
+  type DependencyContainer,
+  type HostServices,
+} from '@mars/brick-core';
+
+/** Our own brick packages. Third-party ones are added by the plugin loader, by the same door. */
+const PACKAGES: readonly { source: string; bricks: readonly BrickClass[] }[] = [
+  { source: '@mars/bricks-check', bricks: checkBricks },
+];
+
+/**
+ * Registers the services of one host and all brick types in its container: the only wiring, real or simulated
+ * (style.md 9). @param host a child container of this host; never the global one
+ */
+export function composeHost(host: DependencyContainer, services: HostServices): DependencyContainer {
+  composeServices(host, services);
+  for (const { source, bricks } of PACKAGES) registerBricks(host, bricks, source);
+  return host;
+}
+
+/** The brick types alone, for commands that build nothing (`check`, `graph`, `list`, `show`). */
+export function allBrickTypes(): BrickRegistry {
+  const registry = new BrickRegistry().register(adaptorBricks, '@mars/brick-core');
+  for (const { source, bricks } of PACKAGES) registry.register(bricks, source);
+  return registry;
+}

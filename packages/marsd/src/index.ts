@@ -1,0 +1,1 @@
+export { allBrickTypes, composeHost } from './compose.js';

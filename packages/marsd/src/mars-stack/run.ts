@@ -1,0 +1,194 @@
+import { ErrorCode, MarsError, parseUnit } from '@mars/brick-core';
+import { RealFiles, onSignal } from '@mars/platform';
+import { loadStack, openStack, topsOf, type LoadedStack, type SettledReport, type StackHandle } from '@mars/stack';
+import { allBrickTypes } from '../compose.js';
+import { listenForControl, type ControlServer } from './control/server.js';
+import { EXIT_FAILED, EXIT_GOOD, type ExitCode } from './exit.js';
+import { parseFacts, parsePairs, readSources, readText } from './inputs.js';
+import { LiveView } from './live-view.js';
+import { resultOf, summaryOf, type Ending, type Outcome } from './result.js';
+import type { Terminal } from './screen.js';
+import { openStage, type Stage } from './stage.js';
+
+export interface RunOptions {
+  file: string;
+  set: string[];
+  secret: string[];
+  fact: string[];
+  overlay: string[];
+  stack?: string | undefined;
+  world?: 'real' | 'sim' | undefined;
+  seed?: number | undefined;
+  duration?: string | undefined;
+  json: boolean;
+  quiet: boolean;
+  verbose: boolean;
+  ctl: boolean;
+}
+
+/** How long requests under way may take to come back when the stack is stopped, ms. */
+const CLOSE_TIMEOUT_MS = 30_000;
+
+/** `mars-stack run`: loads, starts, watches, ends. Nothing is started when the input is not right. */
+export async function run(options: RunOptions): Promise<ExitCode> {
+  const loaded = load(options);
+  const durationMs = durationOf(options);
+  const out: Terminal = process.stdout;
+  let view: LiveView | null = null;
+  const logTo = {
+    write: (line: string): void => (view === null ? void process.stderr.write(line) : view.print(line.trimEnd())),
+  };
+  const stage = openStage({
+    kind: options.world ?? loaded.plan.world,
+    seed: seedOf(options, loaded),
+    logTo,
+    verbose: options.verbose,
+  });
+  try {
+    const { loop, host, registry, log } = stage;
+    const stack = openStack({ ...loaded, facts: parseFacts(options.fact), loop, host, registry, log });
+    const running = new Running(stage, stack, loaded);
+    if (!options.json && !options.quiet) view = new LiveView(out, stage, stack, loaded.plan);
+    const outcome = await running.toItsEnd({
+      durationMs,
+      view,
+      ctl: options.ctl,
+      warn: (text) => process.stderr.write(`${text}\n`),
+    });
+    const result = resultOf(outcome);
+    out.write(options.json ? `${JSON.stringify(result)}\n` : `${summaryOf(result, outcome)}\n`);
+    return result.ok ? EXIT_GOOD : EXIT_FAILED;
+  } finally {
+    view?.stop();
+    await stage.close();
+  }
+}
+
+function load(options: RunOptions): LoadedStack {
+  const files = new RealFiles();
+  const sources = readSources(files, [options.file, ...options.overlay]);
+  const secrets = Object.entries(parsePairs(options.secret, '--secret key=FILE')).map(([name, file]) => [
+    name,
+    readText(files, file).trimEnd(),
+  ]);
+  const facts = Object.keys(parseFacts(options.fact));
+  const vars = {
+    ...parsePairs(options.set, '--set seed=7'),
+    ...(Object.fromEntries(secrets) as Record<string, string>),
+  };
+  return loadStack(sources, {
+    registry: allBrickTypes(),
+    vars,
+    facts,
+    ...(options.stack === undefined ? {} : { stack: options.stack }),
+  });
+}
+
+function durationOf({ duration }: RunOptions): number | null {
+  if (duration === undefined) return null;
+  const ms = parseUnit(duration, 'ms');
+  if (ms !== undefined && ms > 0) return ms;
+  throw new MarsError(ErrorCode.USAGE, `--duration is "${duration}"`, {
+    hint: 'Write a duration like 250ms, 20s, 5m or 1h.',
+  });
+}
+
+/** The seed of the simulated world: `--seed`, else the variable `seed` of the stack, else 1. */
+function seedOf({ seed }: RunOptions, { plan }: LoadedStack): number {
+  const wanted = seed ?? (typeof plan.vars.seed === 'number' ? plan.vars.seed : 1);
+  if (Number.isSafeInteger(wanted) && wanted >= 0) return wanted;
+  throw new MarsError(ErrorCode.USAGE, `the seed is ${wanted}`, { hint: 'A seed is a whole number from 0 on.' });
+}
+
+interface WatchOptions {
+  durationMs: number | null;
+  view: LiveView | null;
+  ctl: boolean;
+  warn: (text: string) => void;
+}
+
+class Running {
+  /** Bricks with an end of their own (`load`), and whether they have come to it. */
+  private readonly jobs = new Map<string, boolean>();
+  private readonly threw: string[] = [];
+  private end!: (ending: Ending) => void;
+  private readonly ended = new Promise<Ending>((resolve) => (this.end = resolve));
+
+  constructor(
+    private readonly stage: Stage,
+    private readonly stack: StackHandle,
+    private readonly loaded: LoadedStack,
+  ) {
+    stack.subscribe((event) => {
+      if (event.kind === 'threw') this.noteThrown(event.brick, event.message);
+      if (event.kind === 'fact' && event.name === 'finished') this.noteJob(event.brick, event.value === true);
+    });
+  }
+
+  async toItsEnd({ durationMs, view, ctl, warn }: WatchOptions): Promise<Outcome> {
+    const { stage, stack } = this;
+    const ignoreSignals = onSignal(['SIGINT', 'SIGTERM'], () => this.end('signal'));
+    const control = ctl && stage.platform !== null ? await this.openControl(warn) : null;
+    try {
+      view?.start();
+      if (durationMs !== null) void stage.loop.sleep(durationMs).then(() => this.end('duration'));
+      const ended = await this.watch(durationMs !== null);
+      const elapsedMs = stage.elapsedMs();
+      const report = await this.stopTops(ended);
+      const statistics = await stack.statistics();
+      const { plan } = this.loaded;
+      view?.stop();
+      await control?.close();
+      await stage.drive(stack.close({ timeoutMs: CLOSE_TIMEOUT_MS }));
+      return { stage, plan, ended, elapsedMs, statistics, report, threw: this.threw };
+    } finally {
+      ignoreSignals();
+    }
+  }
+
+  /** Until the stack is ready, and then until it ends. */
+  private async watch(hasLimit: boolean): Promise<Ending> {
+    const { stage, stack } = this;
+    const ready = await stage.drive(Promise.race([stack.settled(), this.ended]));
+    if (typeof ready === 'string') return ready;
+    // A brick that could not start in the first place will not heal while somebody looks at a demo.
+    const status = await stack.status();
+    if (status.bricks.some((brick) => brick.failure !== null)) return 'not-started';
+    if (stage.kind === 'sim' && this.jobs.size === 0 && !hasLimit) throw neverEnds(this.loaded.plan.stack);
+    return stage.drive(this.ended);
+  }
+
+  /** Top bricks first come to rest, so that what they count and publish is complete. */
+  private async stopTops(ended: Ending): Promise<SettledReport> {
+    const { stage, stack } = this;
+    const report = ended === 'not-started' ? await stage.drive(stack.settled()) : { problems: [] };
+    for (const top of topsOf(this.loaded.plan)) await stack.override(top, 'off');
+    await stage.drive(stack.settled());
+    return report;
+  }
+
+  private async openControl(warn: (text: string) => void): Promise<ControlServer | null> {
+    try {
+      return await listenForControl(this.stage.platform!, this.stack, this.stage.registry, () => this.end('signal'));
+    } catch (error) {
+      warn(`no control socket: ${error instanceof Error ? error.message : String(error)}`);
+      return null;
+    }
+  }
+
+  private noteJob(brick: string, isFinished: boolean): void {
+    this.jobs.set(brick, isFinished);
+    if ([...this.jobs.values()].every(Boolean)) this.end('finished');
+  }
+
+  private noteThrown(brick: string, message: string): void {
+    this.threw.push(`${brick} threw: ${message}`);
+    this.end('threw');
+  }
+}
+
+function neverEnds(stack: string): MarsError {
+  return new MarsError(ErrorCode.SIM_STUCK, `in a simulated world the stack "${stack}" would never end`, {
+    hint: 'Add a "load" brick with a count, or give --duration.',
+  });
+}
