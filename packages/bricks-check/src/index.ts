@@ -1,4 +1,5 @@
 import type { BrickClass } from '@mars/brick-core';
+import { CheckBrick } from './check/check.js';
 import { DelayBrick } from './delay/delay.js';
 import { DummyBrick } from './dummy/dummy.js';
 import { ErrorBrick } from './error/error.js';
@@ -7,11 +8,12 @@ import { NullBrick } from './null/null.js';
 import { PatternBrick } from './pattern/pattern.js';
 import { RamBrick } from './ram/ram.js';
 
-export { DelayBrick, DummyBrick, ErrorBrick, LoadBrick, NullBrick, PatternBrick, RamBrick };
+export { CheckBrick, DelayBrick, DummyBrick, ErrorBrick, LoadBrick, NullBrick, PatternBrick, RamBrick };
 export type { LoadPhase } from './load/load.js';
 
 /** All brick classes of this package, for `registerBricks`. */
 export const checkBricks: readonly BrickClass[] = [
+  CheckBrick,
   DelayBrick,
   DummyBrick,
   ErrorBrick,

@@ -159,6 +159,13 @@ export class SectorHistory {
     this.compact(leaf, i);
   }
 
+  /** The write `seq`, which is still under way, writes something else than was said: `value`. */
+  revalue(leaf: Leaf, i: number): void {
+    for (let e = -1 - leaf.cells[i]!; e >= 0; e = this.links[e]!) {
+      if (this.issues[e] === this.seq) this.values[e] = this.value;
+    }
+  }
+
   /** May the read `seq`, which completes now, return `value`? */
   judge(leaf: Leaf, i: number): Verdict {
     const { value, values, superseded, links, seq } = this;
