@@ -66,9 +66,17 @@ export class Executor {
     const wires = [...brick.wires].flatMap(([input, slots]) =>
       slots.map((wire): WireView => {
         const low = this.lowest(wire);
-        const isGroup = brick.meta.inputs[input]!.group !== undefined;
+        const { group, optional: isOptional = false } = brick.meta.inputs[input]!;
         const isIdle = brick.slotIdle(input, wire.nr);
-        return { input, nr: wire.nr, isGroup, provider: low.provider?.name ?? null, port: low.providerPort, isIdle };
+        return {
+          input,
+          nr: wire.nr,
+          isGroup: group !== undefined,
+          isOptional,
+          provider: low.provider?.name ?? null,
+          port: low.providerPort,
+          isIdle,
+        };
       }),
     );
     const { values = {}, keep = false } = this.built.get(brick.name) ?? {};

@@ -76,6 +76,7 @@ class RunningStack implements StackHandle {
   private facts: Facts;
   private watched = new Set<string>();
   private notes: ReadonlyMap<string, string> = new Map();
+  private waitsForSlot = false;
   private state: 'running' | 'closing' | 'closed' = 'running';
   private isScheduled = false;
   private isSettled = false;
@@ -356,8 +357,9 @@ class RunningStack implements StackHandle {
   private round(): void {
     const view = this.viewNow();
     const target = this.targetOf(view);
-    const { steps, notes } = nextSteps(view, target, this.busy, new Set(this.failures.keys()));
+    const { steps, notes, waitsForSlot } = nextSteps(view, target, this.busy, new Set(this.failures.keys()));
     this.notes = notes;
+    this.waitsForSlot = waitsForSlot;
     const isFlapping = this.stepsSinceRest + steps.length > MAX_STEPS_PER_ROUND;
     if (isFlapping)
       this.log.error(
@@ -408,8 +410,7 @@ class RunningStack implements StackHandle {
     }
     if (!isFlapping) this.stepsSinceRest = 0;
     // Slots of groups become idle without telling anybody, so they are asked again from time to time.
-    const waitsForSlot = [...this.notes.values()].some((why) => why.endsWith('still needs it'));
-    if (this.failures.size > 0 || waitsForSlot || isFlapping) this.armRetry();
+    if (this.failures.size > 0 || this.waitsForSlot || isFlapping) this.armRetry();
     else this.retryMs = RETRY_MS_MIN;
   }
 

@@ -19,6 +19,8 @@ export interface NextSteps {
   steps: Step[];
   /** Why a brick is not (yet) what it should be. */
   notes: Map<string, string>;
+  /** A slot of a group is still needed; nobody tells when that ends, so look again after a while. */
+  waitsForSlot: boolean;
 }
 
 /** Names a step, so that a failed one can be left out until it is tried again. */
@@ -65,6 +67,7 @@ export function nextSteps(
 class Planner {
   private readonly steps: Step[] = [];
   private readonly notes = new Map<string, string>();
+  private waitsForSlot = false;
   private readonly touched: Set<string>;
   /** Present bricks that must go: not in the plan any more, or to be built anew. */
   private readonly gone = new Set<string>();
@@ -92,7 +95,7 @@ class Planner {
     for (const brick of present) this.destroy(brick);
     for (const brick of wanted) this.changeParams(brick);
     for (const brick of wanted) this.switchOn(brick);
-    return { steps: this.steps, notes: this.notes };
+    return { steps: this.steps, notes: this.notes, waitsForSlot: this.waitsForSlot };
   }
 
   private findGone(): void {
@@ -187,6 +190,7 @@ class Planner {
   private changeGroup(brick: BrickView, target: TargetBrick, input: string): void {
     const slots = brick.wires.filter((wire) => wire.input === input);
     const members = target.wires.filter((wire) => wire.input === input).sort((a, b) => a.nr - b.nr);
+    if (brick.led === 'off') return this.fillInOrder(brick, slots, members);
     const stays = (slot: WireView): boolean =>
       members.some((m) => m.provider === slot.provider && !this.gone.has(m.provider));
     for (const slot of slots) if (slot.provider !== null && !stays(slot)) this.emptySlot(brick, slot);
@@ -198,10 +202,22 @@ class Planner {
     }
   }
 
+  /** While the brick is off nobody holds a slot, so the members take them in order, from the first one on. */
+  private fillInOrder(brick: BrickView, slots: readonly WireView[], members: readonly PlannedWire[]): void {
+    for (const slot of slots) {
+      const member = members[slot.nr];
+      if (member !== undefined) this.changeWire(brick, slot, { ...member, nr: slot.nr });
+      else if (slot.provider !== null) this.emit({ do: 'unwire', brick: brick.name, input: slot.input, nr: slot.nr });
+    }
+    for (const member of members.slice(slots.length))
+      this.note(member.provider, `waits for a free slot of ${brick.name}.${slots[0]!.input}`);
+  }
+
   private emptySlot(brick: BrickView, slot: WireView): void {
-    if (brick.led === 'off' || (brick.led === 'on' && slot.isIdle)) {
-      this.emit({ do: 'unwire', brick: brick.name, input: slot.input, nr: slot.nr });
-    } else this.note(slot.provider!, `${brick.name}.${slot.input}[${slot.nr}] still needs it`);
+    if (brick.led === 'on' && slot.isIdle)
+      return this.emit({ do: 'unwire', brick: brick.name, input: slot.input, nr: slot.nr });
+    this.waitsForSlot = true;
+    this.notes.set(slot.provider!, `${brick.name}.${slot.input}[${slot.nr}] still needs it`);
   }
 
   /** A brick that goes lets go of the others by being destroyed; those that rest on it let go of it here. */
@@ -247,14 +263,14 @@ class Planner {
       const why = this.providerNotReady(planned.provider, wire !== undefined);
       if (why !== null) return why;
     }
-    const empty = brick.wires.find(
-      (wire) => wire.isGroup && wire.nr === 0 && target.wires.every((w) => w.input !== wire.input),
-    );
-    if (empty !== undefined && brick.wires.every((w) => w.input !== empty.input || w.provider === null))
-      return `${brick.name}.${empty.input} has no member yet`;
-    const first = target.after.find(
-      (name) => this.target.bricks.get(name)?.wanted === true && this.view.bricks.get(name)?.led !== 'on',
-    );
+    const groups = new Set(brick.wires.filter((wire) => wire.isGroup && !wire.isOptional).map((wire) => wire.input));
+    for (const input of groups) {
+      if (brick.wires.every((wire) => wire.input !== input || wire.provider === null))
+        return `${brick.name}.${input} has no member yet`;
+    }
+    const isAwaited = (name: string): boolean =>
+      this.target.bricks.get(name)?.wanted === true && this.view.bricks.get(name)?.led !== 'on';
+    const first = target.after.find(isAwaited);
     return first === undefined ? null : `comes after "${first}"`;
   }
 

@@ -24,6 +24,7 @@ export interface WireView {
   input: string;
   nr: number;
   isGroup: boolean;
+  isOptional: boolean;
   /** The brick below, adaptors skipped; `null` = not wired. */
   provider: string | null;
   port: string;
