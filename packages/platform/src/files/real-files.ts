@@ -4,6 +4,7 @@ import {
   ErrorCode,
   type DirEntry,
   type ErrorCodeName,
+  type FileExtent,
   type FileKind,
   type Files,
   type FileStat,
@@ -16,6 +17,8 @@ import { errnoOf, machineError } from '../errors.js';
 import { native } from '../native.js';
 import { writeFileAtomic } from './atomic-write.js';
 import { openPath, sizeOfFd } from './open.js';
+import { extentsOf } from './extents.js';
+import { readFully, writeFully } from './read-write.js';
 import { setLinkTimeNs } from './stamps.js';
 import { watchDirectory } from './watch.js';
 
@@ -46,6 +49,18 @@ export class RealFiles implements Files {
 
   async truncate(file: OpenFile, sizeBytes: number): Promise<void> {
     await attempt(`set the size of ${file.path} to ${sizeBytes}`, file.path, () => ftruncateAsync(file.fd, sizeBytes));
+  }
+
+  async readAt(file: OpenFile, into: Uint8Array, posBytes: number): Promise<number> {
+    return attempt(`read ${file.path}`, file.path, () => readFully(file.fd, into, posBytes));
+  }
+
+  async writeAt(file: OpenFile, from: Uint8Array, posBytes: number): Promise<void> {
+    await attempt(`write ${file.path}`, file.path, () => writeFully(file.fd, from, posBytes));
+  }
+
+  extents(file: OpenFile, posBytes: number, lenBytes: number, most: number): FileExtent[] {
+    return extentsOf(file.fd, posBytes, lenBytes, most);
   }
 
   async sync(file: OpenFile, { metadata = false }: { metadata?: boolean } = {}): Promise<void> {
