@@ -7,6 +7,7 @@ import { FILES, type Files } from '../machine/files.js';
 import { LOGGER, silentLogger, type Logger } from '../machine/logger.js';
 import { NET, type Net } from '../machine/net.js';
 import { RANDOM, type Random } from '../machine/random.js';
+import { TLS_ENDPOINT, type TlsEndpoint } from '../machine/tls.js';
 import { BrickRegistry } from './registry.js';
 
 /** The brick types of a host. */
@@ -18,6 +19,7 @@ export interface HostServices {
   random: Random;
   files?: Files;
   net?: Net;
+  tls?: TlsEndpoint;
   log?: Logger;
 }
 
@@ -31,6 +33,7 @@ export function composeServices(host: DependencyContainer, services: HostService
   host.register(LOGGER, { useValue: services.log ?? silentLogger });
   if (services.files) host.register(FILES, { useValue: services.files });
   if (services.net) host.register(NET, { useValue: services.net });
+  if (services.tls) host.register(TLS_ENDPOINT, { useValue: services.tls });
   host.register(BRICKS, { useValue: new BrickRegistry().register(adaptorBricks, '@mars/brick-core') });
   return host;
 }
