@@ -5,10 +5,11 @@ import { DummyBrick } from './dummy/dummy.js';
 import { ErrorBrick } from './error/error.js';
 import { LoadBrick } from './load/load.js';
 import { NullBrick } from './null/null.js';
+import { OffsetBrick } from './offset/offset.js';
 import { PatternBrick } from './pattern/pattern.js';
 import { RamBrick } from './ram/ram.js';
 
-export { CheckBrick, DelayBrick, DummyBrick, ErrorBrick, LoadBrick, NullBrick, PatternBrick, RamBrick };
+export { CheckBrick, DelayBrick, DummyBrick, ErrorBrick, LoadBrick, NullBrick, OffsetBrick, PatternBrick, RamBrick };
 export type { LoadPhase } from './load/load.js';
 
 /** All brick classes of this package, for `registerBricks`. */
@@ -19,6 +20,7 @@ export const checkBricks: readonly BrickClass[] = [
   ErrorBrick,
   LoadBrick,
   NullBrick,
+  OffsetBrick,
   PatternBrick,
   RamBrick,
 ];
