@@ -91,13 +91,13 @@ function valgrind() {
     process.execPath,
     '--jitless',
     '--no-opt',
-    '--single-threaded-gc',
+    '--single-threaded',
     '--expose-gc',
     'test/stress.mjs',
     rounds ?? '8',
     seed,
   ];
-  run('valgrind', [...args, ...leaks, ...node], { MARS_NATIVE_BINARY: binary });
+  run('valgrind', [...args, ...leaks, ...node], { MARS_NATIVE_BINARY: binary, MARS_STRESS_NO_THREADS: '1' });
 }
 
 if (mode === 'asan') asan();
