@@ -18,8 +18,8 @@ export const MAX_LIST_ITEMS = 256;
 /** Bricks of one stack, families counted per member. */
 export const MAX_STACK_BRICKS = 1024;
 
-/** Steps that one reconcile may take before it must have come to rest; only a mistake of ours needs more. */
-export const MAX_STEPS_PER_ROUND = 16 * MAX_STACK_BRICKS;
+/** Steps per brick without a rest in between; more are needed only by conditions that switch each other on and off. */
+export const MAX_STEPS_PER_BRICK = 64;
 
 /** First and longest wait before failed steps are tried again, ms; doubled in between. */
 export const RETRY_MS_MIN = 250;

@@ -70,7 +70,13 @@ export class TestFragile extends FilterBrick {
   params: { properties: { mode: { type: 'string', enum: ['log', 'replay'], default: 'log' } } },
 })
 export class TestLogger extends BrickBase {
+  /** The one that was built last, for tests that play its part. */
+  static last: TestLogger | undefined;
   readonly needed = new Set<number>();
+
+  protected override attached(): void {
+    TestLogger.last = this;
+  }
 
   override slotIdle(_port: string, nr: number): boolean {
     return !this.needed.has(nr);

@@ -49,11 +49,11 @@ function hasCycle(plan: StackPlan, declared: readonly Declared[], doc: SourceDoc
   return false;
 }
 
-/** Two completers per brick: its own and that of its wire (the graph counts the same way). */
+/** Each wire on the way down adds one step to the way back (the graph counts the same way). */
 function checkDepth(plan: StackPlan, doc: SourceDocument, problems: Problems): void {
-  const depth = longestWay(plan.bricks, plan.wires);
-  if (2 * depth <= MAX_STACK_DEPTH) return;
-  problems.add(ErrorCode.STACK_TOO_DEEP, `${depth} bricks lie above each other, ${MAX_STACK_DEPTH / 2} are possible`, {
+  const wires = longestWay(plan.bricks, plan.wires) - 1;
+  if (wires <= MAX_STACK_DEPTH) return;
+  problems.add(ErrorCode.STACK_TOO_DEEP, `requests would pass ${wires} wires, ${MAX_STACK_DEPTH} are possible`, {
     hint: 'Use fewer filters above each other.',
     place: doc.places.key(['bricks']),
   });

@@ -1,4 +1,11 @@
-import { FilterBrick, PERMISSIONS, type BrickRegistry, type BrickType, type Permission } from '@mars/brick-core';
+import {
+  FilterBrick,
+  PERMISSIONS,
+  type BrickRegistry,
+  type BrickType,
+  type Permission,
+  type PortMeta,
+} from '@mars/brick-core';
 import type { PlannedBrick, PlannedWire, StackPlan } from './types.js';
 
 /** Two consumers of one provider that exclude each other. */
@@ -8,6 +15,8 @@ export interface Conflict {
   second: PlannedWire;
   permission: Permission;
 }
+
+type On = ReadonlySet<string>;
 
 /**
  * Who may do what on whom, as far as the plan tells: the same rules that the graph applies when a brick is pressed
@@ -33,39 +42,51 @@ export class PlannedPermissions {
   conflicts(isOn: (brick: PlannedBrick) => boolean): Conflict[] {
     const on = new Set(this.plan.bricks.filter(isOn).map((brick) => brick.name));
     return this.plan.bricks.flatMap((provider) => {
-      const wires = this.above.get(provider.name)!.filter((wire) => this.reaches(wire, on));
+      const wires = this.active(provider.name, on);
       return wires.flatMap((second, nr) =>
-        wires.slice(0, nr).flatMap((first) => this.conflict(provider.name, first, second)),
+        wires.slice(0, nr).flatMap((first) => this.conflict(provider.name, first, second, on)),
       );
     });
   }
 
-  /** A filter counts as active when somebody who is on stands behind it. */
-  private reaches(wire: PlannedWire, on: ReadonlySet<string>): boolean {
-    if (!on.has(wire.consumer)) return false;
-    return !this.isFilter(wire.consumer) || this.above.get(wire.consumer)!.some((above) => this.reaches(above, on));
+  /** Wires to this provider whose consumers count: a filter without claims of its own speaks for those behind it. */
+  private active(provider: string, on: On): PlannedWire[] {
+    return this.above.get(provider)!.filter((wire) => {
+      if (!on.has(wire.consumer)) return false;
+      return !this.speaksForOthers(wire) || this.active(wire.consumer, on).length > 0;
+    });
   }
 
-  private conflict(provider: string, first: PlannedWire, second: PlannedWire): Conflict[] {
+  private conflict(provider: string, first: PlannedWire, second: PlannedWire, on: On): Conflict[] {
     if (first.consumer === second.consumer) return [];
-    const permission =
-      this.perm(first).find((p) => !this.share(second).includes(p)) ??
-      this.perm(second).find((p) => !this.share(first).includes(p));
+    const refused = (a: PlannedWire, b: PlannedWire): Permission | undefined =>
+      this.perm(a, on).find((p) => !this.share(b, on).includes(p));
+    const permission = refused(first, second) ?? refused(second, first);
     return permission === undefined ? [] : [{ provider, first, second, permission }];
   }
 
-  private perm(wire: PlannedWire): readonly Permission[] {
-    const declared = this.types.get(wire.consumer)?.meta.inputs[wire.input]?.perm;
+  private perm(wire: PlannedWire, on: On): readonly Permission[] {
+    const declared = this.portOf(wire)?.perm;
     if (declared !== undefined) return declared;
     if (!this.isFilter(wire.consumer)) return ['read', 'write'];
-    return this.above.get(wire.consumer)!.flatMap((above) => this.perm(above));
+    return this.active(wire.consumer, on).flatMap((above) => this.perm(above, on));
   }
 
-  private share(wire: PlannedWire): readonly Permission[] {
-    const declared = this.types.get(wire.consumer)?.meta.inputs[wire.input]?.share;
+  private share(wire: PlannedWire, on: On): readonly Permission[] {
+    const declared = this.portOf(wire)?.share;
     if (declared !== undefined) return declared;
     if (!this.isFilter(wire.consumer)) return ['read'];
-    return PERMISSIONS.filter((p) => this.above.get(wire.consumer)!.every((above) => this.share(above).includes(p)));
+    return PERMISSIONS.filter((p) =>
+      this.active(wire.consumer, on).every((above) => this.share(above, on).includes(p)),
+    );
+  }
+
+  private portOf(wire: PlannedWire): PortMeta | undefined {
+    return this.types.get(wire.consumer)?.meta.inputs[wire.input];
+  }
+
+  private speaksForOthers(wire: PlannedWire): boolean {
+    return this.isFilter(wire.consumer) && this.portOf(wire)?.perm === undefined;
   }
 
   private isFilter(name: string): boolean {

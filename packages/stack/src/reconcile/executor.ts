@@ -1,15 +1,5 @@
-import {
-  ErrorCode,
-  MarsError,
-  findGaps,
-  type BrickBase,
-  type BrickRegistry,
-  type Graph,
-  type Wire,
-  type WireName,
-} from '@mars/brick-core';
-import { PlannedPermissions } from '../plan/permissions.js';
-import type { PlannedBrick, PlannedWire, StackPlan } from '../plan/types.js';
+import type { BrickBase, Graph, WireName } from '@mars/brick-core';
+import type { PlannedBrick } from '../plan/types.js';
 import type { Step } from './steps.js';
 import type { Target } from './target.js';
 import type { BrickView, GraphView, WireView } from './view.js';
@@ -22,15 +12,12 @@ interface Built {
 
 /**
  * Does single steps on the graph, and looks at it. It knows nothing of plans; the only thing it hides are adaptors:
- * outside, a wire leads to the brick that the stack file names.
+ * a wire leads to the brick that the stack file names.
  */
 export class Executor {
   private readonly built = new Map<string, Built>();
 
-  constructor(
-    private readonly graph: Graph,
-    private readonly registry: BrickRegistry,
-  ) {}
+  constructor(private readonly graph: Graph) {}
 
   view(): GraphView {
     const bricks = this.graph.names().filter((name) => !this.graph.isAdaptor(name));
@@ -44,44 +31,34 @@ export class Executor {
       case 'build':
         return this.build(brick, planned!, target);
       case 'wire':
-        return this.wire(step, step.provider, step.port);
+        return this.wire(step);
       case 'unwire':
-        await this.graph.disconnect(nameOf(step));
-        return this.dropOrphans();
+        return this.graph.disconnect(nameOf(step));
       case 'param':
         return this.setParam(step.brick, step.param, step.value, target);
       case 'press':
-        for (const name of this.adaptorsBelow(brick)) await this.graph.press(name);
         return this.graph.press(brick, { adapt: planned?.adapt ?? 'auto' });
       case 'release':
         return this.graph.release(brick);
       case 'destroy':
         await this.graph.destroy(brick);
         this.built.delete(brick);
-        return this.dropOrphans();
+        return;
     }
   }
 
   private viewOf(brick: BrickBase): BrickView {
-    const wires = [...brick.wires].flatMap(([input, slots]) =>
-      slots.map((wire): WireView => {
-        const low = this.lowest(wire);
-        const { group, optional: isOptional = false } = brick.meta.inputs[input]!;
-        const isIdle = brick.slotIdle(input, wire.nr);
-        return {
-          input,
-          nr: wire.nr,
-          isGroup: group !== undefined,
-          isOptional,
-          provider: low.provider?.name ?? null,
-          port: low.providerPort,
-          isIdle,
-        };
-      }),
-    );
+    const wires = [...brick.wires].flatMap(([input, slots]) => slots.map(({ nr }) => this.wireOf(brick, input, nr)));
     const { values = {}, keep = false } = this.built.get(brick.name) ?? {};
     const { led, button, forceOff } = brick.power;
     return { name: brick.name, type: brick.meta.type, values, led, button, forceOff, keep, wires };
+  }
+
+  private wireOf(brick: BrickBase, input: string, nr: number): WireView {
+    const { group, optional: isOptional = false } = brick.meta.inputs[input]!;
+    const below = this.graph.providerOf({ consumer: brick.name, input, nr });
+    const [provider, port] = [below?.brick ?? null, below?.port ?? ''];
+    return { input, nr, isGroup: group !== undefined, isOptional, provider, port, isIdle: brick.slotIdle(input, nr) };
   }
 
   private build(name: string, planned: PlannedBrick, target: Target): void {
@@ -98,100 +75,14 @@ export class Executor {
     this.built.set(name, { ...built, values: { ...built.values, [param]: target.bricks.get(name)!.values![param] } });
   }
 
-  private async wire(step: Step & { do: 'wire' }, provider: string, port: string): Promise<void> {
+  /** An input that has a provider is swapped, also while requests are in flight; the graph checks and negotiates. */
+  private async wire(step: Step & { do: 'wire' }): Promise<void> {
     const name = nameOf(step);
-    const wire = this.graph.wire(name);
-    if (!wire.consumer.power.ledOff) return this.rewireUnderLoad(wire, provider, port);
-    // Off: forget adaptors, too; what the new provider needs is negotiated when the button is pressed.
-    await this.graph.disconnect(name);
-    await this.dropOrphans();
-    this.graph.connect(name, provider, port);
+    if (this.graph.wire(name).connected) return this.graph.swap(name, step.provider, step.port);
+    this.graph.connect(name, step.provider, step.port);
   }
-
-  /**
-   * Changes the wire below the adaptors that negotiation has put on it: they serve what the consumer needs, and they
-   * still do so above another provider. Should a need be left open, the wire is put back as it was.
-   */
-  private async rewireUnderLoad(top: Wire, provider: string, port: string): Promise<void> {
-    const low = this.lowest(top);
-    const before = low.provider === null ? null : { provider: low.provider.name, port: low.providerPort };
-    this.refuseSecondWriter(top, provider, port);
-    await this.graph.swap(wireNameOf(low), provider, port);
-    const gaps = findGaps(top.consumer.meta.inputs[top.name]?.needs, top.cached);
-    if (gaps.length === 0) return;
-    if (before === null) await this.graph.disconnect(wireNameOf(low));
-    else await this.graph.swap(wireNameOf(low), before.provider, before.port);
-    throw new MarsError(
-      ErrorCode.CAPABILITY_GAP,
-      `"${provider}" does not offer what "${top.consumer.name}" needs: ${gaps.map((g) => g.text).join('; ')}`,
-      {
-        hint: `Switch "${top.consumer.name}" off first; adaptors are inserted when it is switched on.`,
-      },
-    );
-  }
-
-  /** Pressing checks permissions; changing the wire of a brick that is on must not be a way around that. */
-  private refuseSecondWriter(top: Wire, provider: string, port: string): void {
-    const view = this.view();
-    const wires = [...view.bricks.values()].flatMap((brick) =>
-      brick.wires.flatMap((wire): PlannedWire[] => {
-        const isThis = brick.name === top.consumer.name && wire.input === top.name && wire.nr === top.nr;
-        const to = isThis ? { provider, port } : { provider: wire.provider, port: wire.port };
-        return to.provider === null
-          ? []
-          : [{ consumer: brick.name, input: wire.input, nr: wire.nr, provider: to.provider, port: to.port }];
-      }),
-    );
-    const bricks = [...view.bricks.values()] as unknown as StackPlan['bricks'];
-    const found = new PlannedPermissions({ bricks, wires }, this.registry).conflicts(
-      (brick) => view.bricks.get(brick.name)!.button,
-    )[0];
-    if (found === undefined) return;
-    throw new MarsError(
-      ErrorCode.PERMISSION_CONFLICT,
-      `"${found.first.consumer}" and "${found.second.consumer}" exclude each other on "${found.provider}" (${found.permission})`,
-      { hint: 'Switch one of them off first.' },
-    );
-  }
-
-  /** The wire that leads to the brick which the stack file names: below all adaptors. */
-  private lowest(wire: Wire): Wire {
-    let low = wire;
-    while (low.provider !== null && this.graph.isAdaptor(low.provider.name)) low = firstWire(low.provider);
-    return low;
-  }
-
-  /** Adaptors under a brick that are off, lowest first; they went off together with their provider. */
-  private adaptorsBelow(name: string): string[] {
-    const found: string[] = [];
-    for (const wire of [...this.graph.get(name).wires.values()].flat()) {
-      for (let at = wire.provider; at !== null && this.graph.isAdaptor(at.name); at = firstWire(at).provider) {
-        if (at.power.ledOff) found.unshift(at.name);
-      }
-    }
-    return found;
-  }
-
-  private async dropOrphans(): Promise<void> {
-    for (;;) {
-      const orphan = this.graph
-        .names()
-        .find((name) => this.graph.isAdaptor(name) && this.graph.consumersOf(this.graph.get(name)).length === 0);
-      if (orphan === undefined) return;
-      await this.graph.release(orphan);
-      await this.graph.destroy(orphan);
-    }
-  }
-}
-
-function firstWire(brick: BrickBase): Wire {
-  return [...brick.wires.values()][0]![0]!;
 }
 
 function nameOf(step: { brick: string; input: string; nr: number }): WireName {
   return { consumer: step.brick, input: step.input, nr: step.nr };
-}
-
-function wireNameOf(wire: Wire): WireName {
-  return { consumer: wire.consumer.name, input: wire.name, nr: wire.nr };
 }

@@ -16,7 +16,7 @@ import {
 } from '@mars/brick-core';
 import { factsOf, type FactValue, type Facts } from '../expression/types.js';
 import type { SettledReport, StackEvent, StackFailure, StackHandle, StackStatus } from '../handle.js';
-import { MAX_STEPS_PER_ROUND, RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.js';
+import { MAX_STEPS_PER_BRICK, RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.js';
 import { factsIn } from '../plan/late.js';
 import { applyOverlay, withoutFilter, type Overlay } from '../plan/overlay.js';
 import type { PlannedBrick, StackPlan } from '../plan/types.js';
@@ -96,7 +96,7 @@ class RunningStack implements StackHandle {
       log: options.log ?? silentLogger,
       drainTimeoutMs,
     });
-    this.executor = new Executor(this.graph, registry);
+    this.executor = new Executor(this.graph);
     this.basePlan = this.plan = plan;
     this.secrets = options.secrets ?? {};
     this.redactor = new Redactor(this.secrets);
@@ -360,7 +360,8 @@ class RunningStack implements StackHandle {
     const { steps, notes, waitsForSlot } = nextSteps(view, target, this.busy, new Set(this.failures.keys()));
     this.notes = notes;
     this.waitsForSlot = waitsForSlot;
-    const isFlapping = this.stepsSinceRest + steps.length > MAX_STEPS_PER_ROUND;
+    const isFlapping =
+      this.stepsSinceRest + steps.length > MAX_STEPS_PER_BRICK * Math.max(view.bricks.size, this.plan.bricks.length);
     if (isFlapping)
       this.log.error(
         { steps: steps.map(stepText) },
