@@ -8,8 +8,20 @@ import { NullBrick } from './null/null.js';
 import { OffsetBrick } from './offset/offset.js';
 import { PatternBrick } from './pattern/pattern.js';
 import { RamBrick } from './ram/ram.js';
+import { StatsBrick } from './stats/stats.js';
 
-export { CheckBrick, DelayBrick, DummyBrick, ErrorBrick, LoadBrick, NullBrick, OffsetBrick, PatternBrick, RamBrick };
+export {
+  CheckBrick,
+  DelayBrick,
+  DummyBrick,
+  ErrorBrick,
+  LoadBrick,
+  NullBrick,
+  OffsetBrick,
+  PatternBrick,
+  RamBrick,
+  StatsBrick,
+};
 export type { LoadPhase } from './load/load.js';
 
 /** All brick classes of this package, for `registerBricks`. */
@@ -23,4 +35,5 @@ export const checkBricks: readonly BrickClass[] = [
   OffsetBrick,
   PatternBrick,
   RamBrick,
+  StatsBrick,
 ];

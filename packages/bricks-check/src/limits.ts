@@ -20,9 +20,18 @@ export const READBACK_BYTES = 128 * 1024;
 /** Failures that one brick writes to the log; all are counted. */
 export const MAX_REPORTS = 10;
 
-/** Pages that  writes back at the same time: enough to keep a disk busy, a small part of the pool. */
+/** Pages that `powerfail` writes back at the same time: enough to keep a disk busy, a small part of the pool. */
 export const MAX_FLYING_PAGES = 64;
 /** Longest ZERO that `powerfail` keeps volatile, bytes; longer ones would push everything else out and go below at once. */
 export const MAX_VOLATILE_ZERO_BYTES = 2 ** 20;
 /** How often `powerfail` tries to write everything back when it is switched off, before it gives up with an error. */
 export const MAX_STOP_ROUNDS = 4;
+
+/** Pieces of the device that one `stats` counts; two numbers of 8 bytes each, 1 MiB in all. */
+export const MAX_HEATMAP_CELLS = 65_536;
+/** Sequential streams per direction that `stats` tells apart; looked through for every request. */
+export const MAX_TRACKED_STREAMS = 8;
+/** Requests that `trace` remembers; 64 bytes each. */
+export const MAX_TRACE_ENTRIES = 2 ** 20;
+/** Slow requests that one `trace` writes to the log per second; all are counted. */
+export const MAX_SLOW_REPORTS_PER_SECOND = 10;

@@ -135,21 +135,21 @@ describe('CheckBrick', () => {
   });
 
   describe('lost requests', () => {
-    it('are reported once, with what they are, when they are too old', () => {
+    it('are reported once, with what they are, when they are too old', async () => {
       kit.disk.hold = true;
       kit.read({ posBytes: 4096, lenBytes: 512 });
-      kit.runFor(4_900);
+      await kit.runFor(4_900);
       assert.equal(kit.brick.stats.fact('lost'), 0);
       // Between ticks the loop's time stands still.
       kit.loop.tick();
       kit.write({ posBytes: 0, data: 'later' });
-      kit.runFor(200);
+      await kit.runFor(200);
       assert.equal(kit.brick.stats.fact('lost'), 1);
       assert.match(
         String(kit.brick.stats.fact('failure')),
         /^lost: read of 512 bytes at 4096 has not been answered for 5000 ms/,
       );
-      kit.runFor(60_000);
+      await kit.runFor(60_000);
       assert.equal(kit.brick.stats.fact('lost'), 2);
       kit.disk.letGo();
       kit.run();
@@ -158,7 +158,7 @@ describe('CheckBrick', () => {
 
     it('leave no timer behind once everything is answered', async () => {
       await kit.answerOf({ op: 'write', posBytes: 0, data: 'A' });
-      kit.runFor(6_000);
+      await kit.runFor(6_000);
       assert.equal(kit.clock.skipToNextTimer(), false);
       assert.equal(kit.brick.stats.fact('faults'), 0);
     });
