@@ -16,6 +16,7 @@ import {
 import { errnoOf, machineError } from '../errors.js';
 import { native } from '../native.js';
 import { writeFileAtomic } from './atomic-write.js';
+import { makeDirs } from './make-dirs.js';
 import { openPath, sizeOfFd } from './open.js';
 import { extentsOf } from './extents.js';
 import { readFully, writeFully } from './read-write.js';
@@ -98,7 +99,8 @@ export class RealFiles implements Files {
   }
 
   makeDir(path: string, options: { mode?: number; recursive?: boolean } = {}): void {
-    step(`make the directory ${path}`, path, () => fs.mkdirSync(path, options));
+    const { recursive = false, mode } = options;
+    step(`make the directory ${path}`, path, () => (recursive ? makeDirs(path, mode) : fs.mkdirSync(path, { mode })));
   }
 
   removeDir(path: string): void {

@@ -1,6 +1,6 @@
-import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ErrorCode } from '@mars/brick-core';
+import { makeDirs } from '../files/make-dirs.js';
 import { errnoOf, machineError } from '../errors.js';
 
 export const DEFAULT_RUN_DIR = '/run/mars';
@@ -14,8 +14,7 @@ export function runDir(options: { run?: string; sub?: string } = {}): string {
   const base = options.run ?? process.env['MARS_RUN'] ?? DEFAULT_RUN_DIR;
   const path = options.sub === undefined ? base : join(base, options.sub);
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    statSync(path);
+    makeDirs(path, 0o700);
   } catch (cause) {
     throw machineError(ErrorCode.FILE_IO, {
       action: `make the run directory ${path}`,
