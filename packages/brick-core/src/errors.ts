@@ -146,7 +146,8 @@ export function isMarsError(error: unknown): error is MarsError {
  * ```
  */
 export function formatError(error: unknown): string {
-  if (!isMarsError(error)) return `unexpected error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  if (!isMarsError(error))
+    return `unexpected error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
   const place = error.place ? `${error.place.file}:${error.place.line}:${error.place.column}: ` : '';
   const lines = [`${place}${error.code}: ${error.message}`];
   for (let cause = error.cause; cause !== undefined; cause = cause instanceof Error ? cause.cause : undefined) {

@@ -218,6 +218,8 @@ export async function pressBrick(brick: BrickBase): Promise<void> {
     await hooks.start(hooks.starting.signal);
   } catch (cause) {
     power.button = false;
+    // Led off means that nothing of the brick is under way, also after a start that gave up in the middle.
+    await hooks.ctx.loop.whenQuiet(() => !brick.busy);
     power.set('off');
     throw new MarsError(
       ErrorCode.START_FAILED,
@@ -237,18 +239,35 @@ export async function pressBrick(brick: BrickBase): Promise<void> {
  * Button released: led dark at once, led off when everything under way has come back and `stop()` is done. Only inside
  * {@link inTurn}.
  * @param held requests that consumers still have under way in this brick
+ * @throws MarsError STOP_FAILED; the brick is off all the same
  */
 export async function releaseBrick(brick: BrickBase, loop: Loop, held: () => number): Promise<void> {
   const { power } = brick;
   power.button = false;
   if (power.led === 'off') return;
   power.set('switching');
-  await hooksOf(brick).draining();
+  const failures: unknown[] = [];
+  await hookOf(failures, () => hooksOf(brick).draining());
   await loop.whenQuiet(() => held() === 0 && !brick.busy);
+  await hookOf(failures, () => hooksOf(brick).stop());
+  power.set('off');
+  if (failures.length === 0) return;
+  throw new MarsError(
+    ErrorCode.STOP_FAILED,
+    `brick "${brick.name}" (${brick.meta.type}) did not stop cleanly: ${causeText(failures[0])}`,
+    {
+      cause: failures[0],
+      hint: hintOf(failures[0]) ?? 'It is off now; look at what it left behind before it is used again.',
+    },
+  );
+}
+
+/** A hook that fails must not keep the brick from going off. */
+async function hookOf(failures: unknown[], hook: () => void | Promise<void>): Promise<void> {
   try {
-    await hooksOf(brick).stop();
-  } finally {
-    power.set('off');
+    await hook();
+  } catch (failure) {
+    failures.push(failure);
   }
 }
 

@@ -234,10 +234,10 @@ export class Wire implements XioInput {
     if (error instanceof InvariantError) throw error;
     this.watcher.brickThrew(this.consumer, error);
     if (o.state !== HELD || !this.isOnTop(o)) return;
-    // The one who took the request is the one who threw: nobody is left to answer to, and the request would leak.
-    if (o.depth === 1) throw error;
     o.takePushed();
-    o.done(-ENOTRECOVERABLE);
+    // The one who took the request is the one who threw: nobody is left to answer to, so its request ends here.
+    if (o.depth > 1) o.done(-ENOTRECOVERABLE);
+    else if (o.link === null) this.loop.pool.free(o);
   }
 
   private isOnTop(o: XioObject): boolean {

@@ -12,6 +12,7 @@ import {
 import { FilterBrick, bindNext } from '../brick/filter-brick.js';
 import type { Led } from '../brick/power.js';
 import { Wire, type WireWatcher } from '../brick/wire.js';
+import { errnoName } from '../errno.js';
 import { ErrorCode, MarsError, causeText } from '../errors.js';
 import { MAX_STACK_DEPTH } from '../limits.js';
 import type { Loop } from '../loop/loop.js';
@@ -19,7 +20,7 @@ import { silentLogger, type Logger } from '../machine/logger.js';
 import { checkParams, didYouMean } from '../params/schema.js';
 import { XioInfo, capNames } from '../request/info.js';
 import { StatsRegistry, type BrickStats } from '../stats/stats.js';
-import { findGaps } from './negotiate.js';
+import { findGaps, type Gap } from './negotiate.js';
 import { checkPermissions } from './permissions.js';
 import type { BrickRegistry } from './registry.js';
 import { slotsOf } from './slots.js';
@@ -82,6 +83,9 @@ export interface BrickStatus {
 export class Graph implements WireWatcher {
   private readonly bricks = new Map<string, BrickBase>();
   private readonly adaptors = new Set<BrickBase>();
+  /** Whether a pressed brick may have adaptors. */
+  private readonly adaptOf = new WeakMap<BrickBase, 'auto' | 'never'>();
+  private changes: Promise<void> = Promise.resolve();
   private readonly listeners: ((event: GraphEvent) => void)[] = [];
   private readonly log: Logger;
   readonly loop: Loop;
@@ -113,7 +117,12 @@ export class Graph implements WireWatcher {
     const slot = slotsOf(this.loop).take();
     const stats = new StatsRegistry();
     const wires = this.buildWires(brick, meta.inputs);
-    attachBrick(brick, { ctx: this.contextFor(brick, name, slot, checked.values, stats), meta, wires, stats });
+    try {
+      attachBrick(brick, { ctx: this.contextFor(brick, name, slot, checked.values, stats), meta, wires, stats });
+    } catch (error) {
+      slotsOf(this.loop).give(slot);
+      throw error;
+    }
     const firstWire = [...wires.values()][0]?.[0];
     if (brick instanceof FilterBrick && firstWire !== undefined) bindNext(brick, firstWire);
     this.bricks.set(name, brick);
@@ -158,9 +167,15 @@ export class Graph implements WireWatcher {
     );
   }
 
+  /** What an input is wired to, as the stack file says it: adaptors in between are looked through. `null` = not wired. */
+  providerOf(name: WireName): { brick: string; port: string } | null {
+    const real = this.realProvider(this.wire(name));
+    return real === null ? null : { brick: real.brick.name, port: real.port };
+  }
+
   /**
-   * Wires an input that has no provider.
-   * @throws MarsError BAD_WIRE, WIRE_CYCLE
+   * Wires an input that has no provider; also of a brick that is on, if the provider is on and fits.
+   * @throws MarsError BAD_WIRE, WIRE_CYCLE, POWER_PROVIDER_OFF, PERMISSION_CONFLICT, CAPABILITY_GAP
    */
   connect(name: WireName, provider: string, port = 'out'): void {
     const wire = this.wire(name);
@@ -170,37 +185,95 @@ export class Graph implements WireWatcher {
       });
     }
     this.attachWire(wire, this.get(provider), port);
+    if (!wire.consumer.power.button) return;
+    try {
+      this.checkLive(wire);
+      this.checkGaps(wire, 'never');
+    } catch (error) {
+      wire.disconnect();
+      this.rerank();
+      throw error;
+    }
+    this.tellConsumer(wire);
   }
 
   /** Cuts a wire after it has drained; an unconnected input is fine. */
-  async disconnect(name: WireName): Promise<void> {
-    const wire = this.wire(name);
-    if (!wire.connected) return;
-    await this.drain(wire);
-    wire.disconnect();
-    wire.ungate();
-    this.rerank();
+  disconnect(name: WireName): Promise<void> {
+    return this.inOrder(async () => {
+      const wire = this.wire(name);
+      if (!wire.connected) return;
+      await this.drain(wire);
+      const before = wire.provider;
+      wire.disconnect();
+      wire.ungate();
+      this.rerank();
+      await this.dropUnusedAdaptor(before);
+    });
   }
 
   /**
    * Gives an input another provider while requests are in flight: new ones wait at the gate, those under way come back
-   * from the old provider first. Nothing is lost, doubled or overtaken.
-   * @throws MarsError BAD_WIRE, WIRE_CYCLE, DRAIN_STUCK (then nothing has changed)
+   * from the old provider first. Nothing is lost, doubled or overtaken. What is checked when a brick is switched on is
+   * checked here too when it is on, and adaptors are inserted as they are needed.
+   * @throws MarsError BAD_WIRE, WIRE_CYCLE, DRAIN_STUCK, POWER_PROVIDER_OFF, PERMISSION_CONFLICT, CAPABILITY_GAP,
+   *   STACK_TOO_DEEP; then nothing has changed
    */
-  async swap(name: WireName, provider: string, port = 'out'): Promise<void> {
-    const wire = this.wire(name);
-    await this.drain(wire);
-    try {
-      this.attachWire(wire, this.get(provider), port);
-    } finally {
-      wire.ungate();
-    }
-    hooksOf(wire.consumer).inputChanged(wire);
-    this.spreadInfo(wire.consumer);
+  swap(name: WireName, provider: string, port = 'out'): Promise<void> {
+    return this.inOrder(() => this.swapNow(name, provider, port));
   }
 
   /** Builds a filter, switches it on and puts it on a wire, under load. On an error the wire is as before. */
-  async insert(
+  insert(name: WireName, filter: { name: string; type: string; params?: Record<string, unknown> }): Promise<void> {
+    return this.inOrder(() => this.insertNow(name, filter));
+  }
+
+  /**
+   * Takes a filter off all its wires, switches it off and removes it, under load. When one of several wires cannot be
+   * drained, those before it stay changed and the filter stays on; call it again.
+   */
+  remove(filterName: string): Promise<void> {
+    return this.inOrder(() => this.removeNow(filterName));
+  }
+
+  private async swapNow(name: WireName, provider: string, port: string): Promise<void> {
+    const wire = this.wire(name);
+    await this.drain(wire);
+    const before = wire.provider;
+    const portBefore = wire.providerPort;
+    try {
+      this.attachWire(wire, this.get(provider), port);
+      try {
+        await this.makeFit(wire);
+      } catch (error) {
+        await this.putBack(wire, before, portBefore);
+        throw error;
+      }
+    } finally {
+      // Before the gate opens: whoever derives something from `cached` must know it before the first request.
+      this.tellConsumer(wire);
+      wire.ungate();
+    }
+    await this.dropUnusedAdaptor(before);
+  }
+
+  /** A wire of a brick that is on has a new provider: the same checks as when it was pressed. */
+  private async makeFit(wire: Wire): Promise<void> {
+    const { consumer } = wire;
+    if (!consumer.power.button) return;
+    this.checkLive(wire);
+    await this.negotiate(wire, this.adaptOf.get(consumer) ?? 'auto');
+    this.checkGapsAbove(consumer);
+  }
+
+  private async putBack(wire: Wire, before: BrickBase | null, port: string): Promise<void> {
+    const made = wire.provider;
+    if (before === null) wire.disconnect();
+    else wire.connect(before, port, before.output(port));
+    this.rerank();
+    if (made !== before) await this.dropUnusedAdaptor(made);
+  }
+
+  private async insertNow(
     name: WireName,
     filter: { name: string; type: string; params?: Record<string, unknown> },
   ): Promise<void> {
@@ -219,15 +292,14 @@ export class Graph implements WireWatcher {
       }
       this.attachWire([...brick.wires.values()][0]![0]!, below, wire.providerPort);
       if (below.power.ledOn) await this.press(filter.name);
-      await this.swap(name, filter.name);
+      await this.swapNow(name, filter.name, 'out');
     } catch (error) {
       await this.discard(brick);
       throw error;
     }
   }
 
-  /** Takes a filter off all its wires, switches it off and removes it, under load. */
-  async remove(filterName: string): Promise<void> {
+  private async removeNow(filterName: string): Promise<void> {
     const brick = this.get(filterName);
     const below = brick instanceof FilterBrick ? [...brick.wires.values()][0]![0]! : undefined;
     if (below?.provider == null)
@@ -235,7 +307,7 @@ export class Graph implements WireWatcher {
         hint: 'Only filters can be taken out.',
       });
     for (const wire of this.consumersOf(brick))
-      await this.swap(nameOfWire(wire), below.provider.name, below.providerPort);
+      await this.swapNow(nameOfWire(wire), below.provider.name, below.providerPort);
     await this.release(filterName);
     await this.destroy(filterName);
   }
@@ -346,6 +418,8 @@ export class Graph implements WireWatcher {
   }
 
   brickThrew(brick: BrickBase, error: unknown): void {
+    // Requests that are still under way in it may make it throw again; once is enough to say it.
+    if (brick.power.forceOff) return;
     this.log.error(
       { brick: brick.name, type: brick.meta.type, err: error },
       'a brick threw on the data path; it is switched off',
@@ -354,9 +428,7 @@ export class Graph implements WireWatcher {
     brick.power.forceOff = true;
     brick.power.set('switching');
     // The led falls at once, so every further request is answered ESHUTDOWN; what is under way may still come back.
-    const off = (): Promise<void> =>
-      this.switched(brick, () => releaseBrick(brick, this.loop, () => this.heldOf(brick)));
-    void inTurn(brick, off).catch((cause: unknown) =>
+    void inTurn(brick, () => this.switchOff(brick)).catch((cause: unknown) =>
       this.log.error({ brick: brick.name, err: cause }, 'switching off a faulty brick failed'),
     );
   }
@@ -368,21 +440,23 @@ export class Graph implements WireWatcher {
     const connected = wires.filter((wire) => wire.connected);
     checkPermissions(brick, connected, this.consumersOf);
     this.checkDepth(brick);
-    // From here on the others see that this brick claims its permissions.
+    // From here on the others see that this brick claims its permissions, and its providers stay on.
     brick.power.button = true;
+    this.adaptOf.set(brick, adapt);
     try {
       for (const wire of connected) await this.negotiate(wire, adapt);
       await this.switched(brick, () => pressBrick(brick));
     } catch (error) {
       brick.power.button = false;
+      await this.dropAdaptorsOf(brick);
       throw error;
     }
     this.spreadInfo(brick);
   }
 
   private async releaseNow(brick: BrickBase): Promise<void> {
-    const wires = this.consumersOf(brick);
-    const consumer = wires.find((wire) => !this.adaptors.has(wire.consumer) && !wire.consumer.power.ledOff);
+    const isInUse = ({ consumer: { power } }: Wire): boolean => power.button || !power.ledOff;
+    const consumer = this.consumersOf(brick).find(isInUse);
     if (consumer !== undefined) {
       throw new MarsError(
         ErrorCode.POWER_CONSUMER_ON,
@@ -392,8 +466,25 @@ export class Graph implements WireWatcher {
         },
       );
     }
-    for (const wire of wires) if (this.adaptors.has(wire.consumer)) await this.release(wire.consumer.name);
-    await this.switched(brick, () => releaseBrick(brick, this.loop, () => this.heldOf(brick)));
+    await this.switchOff(brick);
+  }
+
+  private async switchOff(brick: BrickBase): Promise<void> {
+    try {
+      await this.switched(brick, () => releaseBrick(brick, this.loop, () => this.heldOf(brick)));
+    } finally {
+      await this.dropAdaptorsOf(brick);
+    }
+  }
+
+  /** Changes of wires run one after the other, so each of them may rely on what it has seen. */
+  private inOrder<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.changes.then(change);
+    this.changes = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
   }
 
   private construct(cls: new (...args: never[]) => BrickBase, name: string, type: string): BrickBase {
@@ -481,7 +572,7 @@ export class Graph implements WireWatcher {
       ErrorCode.DRAIN_STUCK,
       `${wire.held} requests at ${wireText(wire)} did not come back within ${limitMs} ms`,
       {
-        hint: `Look at "${wire.provider!.name}" and what lies below it; nothing was changed.`,
+        hint: `Look at "${wire.provider?.name}" and what lies below it; nothing was changed.`,
       },
     );
   }
@@ -505,27 +596,53 @@ export class Graph implements WireWatcher {
   }
 
   private checkDepth(brick: BrickBase): void {
-    // Brick and wire push one completer each.
-    const depth = 2 * (depthBelow(brick) + 1) + 2 * brick.rank;
-    if (depth <= MAX_STACK_DEPTH) return;
+    // Each wire on the way down adds one step to the way back.
+    const steps = brick.rank + depthBelow(brick);
+    if (steps <= MAX_STACK_DEPTH) return;
     throw new MarsError(
       ErrorCode.STACK_TOO_DEEP,
-      `the stack at "${brick.name}" needs ${depth} completers per request, ${MAX_STACK_DEPTH} are possible`,
-      {
-        hint: 'Use fewer filters above each other.',
-      },
+      `requests through "${brick.name}" pass ${steps} wires, ${MAX_STACK_DEPTH} are possible`,
+      { hint: 'Use fewer filters above each other.' },
     );
   }
 
+  /** A wire of a brick that is on: what would have been refused when it was pressed is refused now. */
+  private checkLive(wire: Wire): void {
+    this.checkProvider(wire);
+    checkPermissions(wire.consumer, [wire], this.consumersOf);
+    this.checkDepth(wire.consumer);
+  }
+
   private async negotiate(wire: Wire, adapt: 'auto' | 'never'): Promise<void> {
-    wire.refresh();
+    this.checkInfo(wire);
     const needs = wire.consumer.meta.inputs[wire.name]!.needs;
-    for (const gap of findGaps(needs, wire.cached)) {
-      if (adapt === 'auto' && gap.adaptor !== undefined && this.options.registry.find(gap.adaptor.type)) {
-        await this.adapt(wire, gap.adaptor.type, gap.adaptor.params);
-      }
+    const tried = new Set<string>();
+    const helps = (gap: Gap): boolean =>
+      gap.adaptor !== undefined &&
+      !tried.has(gap.adaptor.type) &&
+      this.options.registry.find(gap.adaptor.type) !== undefined;
+    while (adapt === 'auto') {
+      // Asked again after every adaptor: it may close one gap and open another.
+      const gap = findGaps(needs, wire.cached).find(helps);
+      if (gap === undefined) break;
+      tried.add(gap.adaptor!.type);
+      await this.adapt(wire, gap.adaptor!.type, gap.adaptor!.params);
     }
-    const left = findGaps(needs, wire.cached);
+    this.checkGaps(wire, adapt);
+  }
+
+  private checkInfo(wire: Wire): void {
+    const err = wire.refresh();
+    if (err >= 0) return;
+    throw new MarsError(
+      ErrorCode.CAPABILITY_GAP,
+      `"${wire.provider!.name}" cannot tell "${wire.consumer.name}" what it offers (${errnoName(err)})`,
+      { hint: `Look at "${wire.provider!.name}" and what lies below it.` },
+    );
+  }
+
+  private checkGaps(wire: Wire, adapt: 'auto' | 'never'): void {
+    const left = findGaps(wire.consumer.meta.inputs[wire.name]!.needs, wire.cached);
     if (left.length === 0) return;
     throw new MarsError(
       ErrorCode.CAPABILITY_GAP,
@@ -539,20 +656,66 @@ export class Graph implements WireWatcher {
     );
   }
 
+  /** A filter has a new provider: those above who are on must still get what they need. */
+  private checkGapsAbove(brick: BrickBase): void {
+    if (!(brick instanceof FilterBrick)) return;
+    for (const wire of this.consumersOf(brick)) {
+      wire.refresh();
+      if (wire.consumer.power.button) this.checkGaps(wire, 'auto');
+      this.checkGapsAbove(wire.consumer);
+    }
+  }
+
   private async adapt(wire: Wire, type: string, params: Record<string, unknown>): Promise<void> {
-    const name = `${wire.consumer.name}.${wire.name}${wire.nr || ''}~${type}`;
-    const brick = this.add(name, type, params);
+    const below = wire.provider!;
+    const brick = this.add(this.adaptorName(wire, type), type, params);
     this.adaptors.add(brick);
-    this.attachWire([...brick.wires.values()][0]![0]!, wire.provider!, wire.providerPort);
-    await this.press(name);
-    wire.disconnect();
-    this.attachWire(wire, brick, 'out');
+    try {
+      this.attachWire([...brick.wires.values()][0]![0]!, below, wire.providerPort);
+      await this.press(brick.name);
+    } catch (error) {
+      await this.discard(brick);
+      throw error;
+    }
+    // Somebody else has rewired it meanwhile: what was needed here may not be needed there.
+    if (wire.provider !== below) return this.discard(brick);
+    wire.connect(brick, 'out', brick.output('out'));
+    this.rerank();
     this.log.info({ wire: wireText(wire), adaptor: type }, 'adaptor inserted');
+  }
+
+  private adaptorName(wire: Wire, type: string): string {
+    const base = `${wire.consumer.name}.${wire.name}${wire.nr || ''}~${type}`;
+    let name = base;
+    for (let n = 2; this.bricks.has(name); n++) name = `${base}-${n}`;
+    return name;
+  }
+
+  /** Adaptors live as long as the brick that needs them is on: the next press may need others. */
+  private async dropAdaptorsOf(brick: BrickBase): Promise<void> {
+    for (const wire of allWires(brick)) {
+      const adaptor = wire.provider;
+      const real = this.realProvider(wire);
+      if (adaptor === null || real === null || real.brick === adaptor) continue;
+      await this.loop.whenQuiet(() => wire.held === 0);
+      if (wire.provider !== adaptor) continue;
+      wire.connect(real.brick, real.port, real.brick.output(real.port));
+      this.rerank();
+      await this.dropUnusedAdaptor(adaptor);
+    }
+  }
+
+  private realProvider(wire: Wire): { brick: BrickBase; port: string } | null {
+    let at = wire;
+    while (at.provider !== null && this.adaptors.has(at.provider)) at = [...at.provider.wires.values()][0]![0]!;
+    return at.provider === null ? null : { brick: at.provider, port: at.providerPort };
   }
 
   private async dropUnusedAdaptor(provider: BrickBase | null): Promise<void> {
     if (provider === null || !this.adaptors.has(provider) || this.consumersOf(provider).length > 0) return;
     await this.release(provider.name);
+    // Two roads may lead here; the second one finds it gone, or in use again.
+    if (this.bricks.get(provider.name) !== provider || this.consumersOf(provider).length > 0) return;
     await this.destroy(provider.name);
   }
 
@@ -568,6 +731,11 @@ export class Graph implements WireWatcher {
     } finally {
       this.emit({ kind: 'led', brick: brick.name, led: brick.power.led });
     }
+  }
+
+  private tellConsumer(wire: Wire): void {
+    hooksOf(wire.consumer).inputChanged(wire);
+    this.spreadInfo(wire.consumer);
   }
 
   /** Consumers read `cached`: it must be fresh after every change below, all the way up. */

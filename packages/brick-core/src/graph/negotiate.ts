@@ -28,6 +28,8 @@ export function findGaps(needs: PortNeeds | undefined, info: Readonly<XioInfo>):
       adaptor: { type: 'split', params: {} },
     });
   }
+  // What nobody may write needs neither zeroing nor FUA; who must write says so with the capability WRITE.
+  if (!(info.caps & CAP_WRITE)) return [...gaps, ...capGaps(needs, info)];
   if (needs.zero !== undefined && info.zero < needs.zero) {
     gaps.push({
       text: `zeroing is ${supportName(info.zero)}, ${supportName(needs.zero)} is needed`,
@@ -40,10 +42,12 @@ export function findGaps(needs: PortNeeds | undefined, info: Readonly<XioInfo>):
       ...fuaAdaptor(info, needs.fua),
     });
   }
-  for (const name of needs.caps ?? []) {
-    if (!(info.caps & capByName(name)!)) gaps.push({ text: `${name} is missing` });
-  }
-  return gaps;
+  return [...gaps, ...capGaps(needs, info)];
+}
+
+function capGaps(needs: PortNeeds, info: Readonly<XioInfo>): Gap[] {
+  const missing = (needs.caps ?? []).filter((name) => !(info.caps & capByName(name)!));
+  return missing.map((name) => ({ text: `${name} is missing` }));
 }
 
 function zeroAdaptor(info: Readonly<XioInfo>, wanted: number): Pick<Gap, 'adaptor'> {

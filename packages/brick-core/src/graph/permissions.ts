@@ -6,64 +6,80 @@ import { ErrorCode, MarsError } from '../errors.js';
 
 const DEFAULT_PERM: readonly Permission[] = ['read', 'write'];
 const DEFAULT_SHARE: readonly Permission[] = ['read'];
+const SHARE_ALL: readonly Permission[] = ['read', 'write', 'resize'];
 
 /** All wires of the graph that end at this brick. */
 export type ConsumersOf = (provider: BrickBase) => readonly Wire[];
 
 /**
- * What travels over this wire: a filter that does not say asks for what its own (pressed) consumers ask for, as edges of
- * QEMU's block graph do.
+ * Who claims what, seen at the moment when `pressing` is switched on (or rewired): a filter that does not say asks for
+ * what the active consumers above it ask for, as edges of QEMU's block graph do.
  */
-export function permOf(wire: Wire, consumersOf: ConsumersOf): readonly Permission[] {
-  const declared = wire.consumer.meta.inputs[wire.name]?.perm;
-  if (declared !== undefined) return declared;
-  if (!(wire.consumer instanceof FilterBrick)) return DEFAULT_PERM;
-  const above = consumersOf(wire.consumer);
-  return [...new Set(above.flatMap((consumer) => permOf(consumer, consumersOf)))];
-}
+class Claims {
+  constructor(
+    private readonly pressing: BrickBase,
+    private readonly consumersOf: ConsumersOf,
+  ) {}
 
-export function shareOf(wire: Wire, consumersOf: ConsumersOf): readonly Permission[] {
-  const declared = wire.consumer.meta.inputs[wire.name]?.share;
-  if (declared !== undefined) return declared;
-  if (!(wire.consumer instanceof FilterBrick)) return DEFAULT_SHARE;
-  const above = consumersOf(wire.consumer);
-  if (above.length === 0) return ['read', 'write', 'resize'];
-  return DEFAULT_SHARE.concat('write', 'resize').filter((p) => above.every((c) => shareOf(c, consumersOf).includes(p)));
-}
+  permOf(wire: Wire): readonly Permission[] {
+    const declared = wire.consumer.meta.inputs[wire.name]?.perm;
+    if (declared !== undefined) return declared;
+    if (!(wire.consumer instanceof FilterBrick)) return DEFAULT_PERM;
+    return [...new Set(this.above(wire).flatMap((consumer) => this.permOf(consumer)))];
+  }
 
-/** The first permission that the two wires cannot both have, or `undefined`. */
-export function conflict(a: Wire, b: Wire, consumersOf: ConsumersOf): Permission | undefined {
-  const refused = (perm: readonly Permission[], share: readonly Permission[]): Permission | undefined =>
-    perm.find((p) => !share.includes(p));
-  return (
-    refused(permOf(a, consumersOf), shareOf(b, consumersOf)) ?? refused(permOf(b, consumersOf), shareOf(a, consumersOf))
-  );
-}
+  shareOf(wire: Wire): readonly Permission[] {
+    const declared = wire.consumer.meta.inputs[wire.name]?.share;
+    if (declared !== undefined) return declared;
+    if (!(wire.consumer instanceof FilterBrick)) return DEFAULT_SHARE;
+    const above = this.above(wire);
+    return SHARE_ALL.filter((p) => above.every((consumer) => this.shareOf(consumer).includes(p)));
+  }
 
-/**
- * Refuses a second writer: checked when a brick is pressed, against every pressed consumer of the same provider.
- * So "logger and sync never both write the disk" is kept by the core (bricks.md 5.7).
- * @throws MarsError PERMISSION_CONFLICT
- */
-export function checkPermissions(brick: BrickBase, wires: Iterable<Wire>, consumersOf: ConsumersOf): void {
-  for (const mine of wires) {
-    if (mine.provider === null) continue;
-    for (const other of consumersOf(mine.provider)) {
-      if (other.consumer === brick || !reachesPressed(other, consumersOf)) continue;
-      const permission = conflict(mine, other, consumersOf);
-      if (permission !== undefined) throw conflictError(brick, other, mine.provider, permission);
-    }
+  /** A filter without claims of its own counts only when somebody behind it does. */
+  isActive(wire: Wire): boolean {
+    const { consumer } = wire;
+    if (consumer !== this.pressing && !consumer.power.button) return false;
+    const speaksForOthers = consumer instanceof FilterBrick && consumer.meta.inputs[wire.name]?.perm === undefined;
+    return !speaksForOthers || this.above(wire).length > 0;
+  }
+
+  /** The first permission that the two wires cannot both have, or `undefined`. */
+  conflict(a: Wire, b: Wire): Permission | undefined {
+    const refused = (perm: readonly Permission[], share: readonly Permission[]): Permission | undefined =>
+      perm.find((p) => !share.includes(p));
+    return refused(this.permOf(a), this.shareOf(b)) ?? refused(this.permOf(b), this.shareOf(a));
+  }
+
+  private above(wire: Wire): Wire[] {
+    return this.consumersOf(wire.consumer).filter((consumer) => this.isActive(consumer));
   }
 }
 
-/** A filter in between counts as active when a pressed consumer stands behind it. */
-function reachesPressed(wire: Wire, consumersOf: ConsumersOf): boolean {
-  if (!wire.consumer.power.button) return false;
-  if (!(wire.consumer instanceof FilterBrick)) return true;
-  return consumersOf(wire.consumer).some((above) => reachesPressed(above, consumersOf));
+/**
+ * Refuses a second writer: checked when a brick is pressed, against every active consumer of the same provider, and of
+ * every provider further down that it reaches through filters. So "logger and sync never both write the disk" is kept by
+ * the core (bricks.md 5.7), however many filters lie in between and whichever of them was switched on first.
+ * @throws MarsError PERMISSION_CONFLICT
+ */
+export function checkPermissions(brick: BrickBase, wires: readonly Wire[], consumersOf: ConsumersOf): void {
+  const claims = new Claims(brick, consumersOf);
+  for (const wire of wires) checkDown(brick, wire, claims, consumersOf);
 }
 
-export function conflictError(brick: BrickBase, other: Wire, provider: BrickBase, permission: Permission): MarsError {
+function checkDown(brick: BrickBase, mine: Wire, claims: Claims, consumersOf: ConsumersOf): void {
+  const { provider } = mine;
+  if (provider === null || !claims.isActive(mine)) return;
+  for (const other of consumersOf(provider)) {
+    if (other.consumer === mine.consumer || !claims.isActive(other)) continue;
+    const permission = claims.conflict(mine, other);
+    if (permission !== undefined) throw conflictError(brick, other, provider, permission);
+  }
+  if (!(provider instanceof FilterBrick)) return;
+  for (const slots of provider.wires.values()) for (const wire of slots) checkDown(brick, wire, claims, consumersOf);
+}
+
+function conflictError(brick: BrickBase, other: Wire, provider: BrickBase, permission: Permission): MarsError {
   return new MarsError(
     ErrorCode.PERMISSION_CONFLICT,
     `"${brick.name}" and "${other.consumer.name}" exclude each other on "${provider.name}" (${permission})`,

@@ -26,6 +26,7 @@ export class TimerQueue {
   }
 
   add<T>(dueUs: number, arg: T, fn: (arg: T) => void): void {
+    invariant(dueUs === dueUs, 'a timer for NaN would never run and block all others');
     if (this.count === this.capacity) this.grow();
     const at = this.count++;
     this.put(at, dueUs, this.sequence++, arg, fn as TimerFn);

@@ -41,9 +41,7 @@ export interface ParamProblem {
   hint?: string;
 }
 
-export type ParamsResult =
-  | { ok: true; values: Record<string, unknown> }
-  | { ok: false; problems: ParamProblem[] };
+export type ParamsResult = { ok: true; values: Record<string, unknown> } | { ok: false; problems: ParamProblem[] };
 
 /**
  * Checks parameters against a schema, fills in defaults and turns values with units into plain numbers.
@@ -90,7 +88,8 @@ function withoutUnitTypes(schema: ParamSchema): ParamSchema {
     copy.properties = Object.fromEntries(Object.entries(schema.properties).map(([k, v]) => [k, withoutUnitTypes(v)]));
   }
   if (schema.items) copy.items = withoutUnitTypes(schema.items);
-  if (typeof schema.additionalProperties === 'object') copy.additionalProperties = withoutUnitTypes(schema.additionalProperties);
+  if (typeof schema.additionalProperties === 'object')
+    copy.additionalProperties = withoutUnitTypes(schema.additionalProperties);
   return copy;
 }
 
@@ -98,14 +97,21 @@ function convert(schema: ParamSchema, value: unknown, path: (string | number)[],
   if (schema.unit !== undefined && value !== undefined) {
     const plain = parseUnit(value, schema.unit);
     if (plain !== undefined) return plain;
-    problems.push({ path, message: `${nameOf(path)} is ${JSON.stringify(value)}`, hint: `Write ${UNIT_HELP[schema.unit]}.` });
+    problems.push({
+      path,
+      message: `${nameOf(path)} is ${JSON.stringify(value)}`,
+      hint: `Write ${UNIT_HELP[schema.unit]}.`,
+    });
     return value;
   }
-  if (Array.isArray(value) && schema.items) return value.map((item, i) => convert(schema.items!, item, [...path, i], problems));
+  if (Array.isArray(value) && schema.items)
+    return value.map((item, i) => convert(schema.items!, item, [...path, i], problems));
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => {
-      const inner = schema.properties?.[key] ?? (typeof schema.additionalProperties === 'object' ? schema.additionalProperties : {});
+      const inner =
+        schema.properties?.[key] ??
+        (typeof schema.additionalProperties === 'object' ? schema.additionalProperties : {});
       return [key, convert(inner, item, [...path, key], problems)];
     }),
   );
@@ -116,15 +122,21 @@ function explain(error: ErrorObject, schema: ParamsSchema): ParamProblem {
     .split('/')
     .slice(1)
     .map((step) => (/^\d+$/.test(step) ? Number(step) : step.replaceAll('~1', '/').replaceAll('~0', '~')));
-  if (error.keyword === 'additionalProperties') return unknownKey([...path, String(error.params.additionalProperty)], schema);
+  if (error.keyword === 'additionalProperties')
+    return unknownKey([...path, String(error.params.additionalProperty)], schema);
   if (error.keyword === 'required') {
     const missing = [...path, String(error.params.missingProperty)];
     return { path, message: `parameter ${nameOf(missing)} is missing`, hint: aboutHint(schema, missing) };
   }
   if (error.keyword === 'enum') {
-    return { path, message: `${nameOf(path)} has a value that does not exist`, hint: `Choose one of ${(error.params.allowedValues as unknown[]).join(', ')}.` };
+    return {
+      path,
+      message: `${nameOf(path)} has a value that does not exist`,
+      hint: `Choose one of ${(error.params.allowedValues as unknown[]).join(', ')}.`,
+    };
   }
-  if (error.keyword === 'format') return { path, message: `${nameOf(path)} is no error name`, hint: 'Write one like EIO, ENOSPC or ETIME.' };
+  if (error.keyword === 'format')
+    return { path, message: `${nameOf(path)} is no error name`, hint: 'Write one like EIO, ENOSPC or ETIME.' };
   return { path, message: `${nameOf(path)} ${error.message ?? 'is wrong'}`, hint: aboutHint(schema, path) };
 }
 
@@ -136,7 +148,7 @@ function unknownKey(path: (string | number)[], schema: ParamsSchema): ParamProbl
 /** "Did you mean": the nearest known name, or the list of them. */
 export function didYouMean(word: string, known: readonly string[]): string {
   if (known.length === 0) return 'Nothing can be set here.';
-  const near = closest(word, known as string[]);
+  const near = closest(word, known);
   const others = known.length > 12 ? '' : ` Known: ${known.join(', ')}.`;
   return `Did you mean "${near}"?${others}`;
 }
@@ -146,7 +158,8 @@ function schemaAt(schema: ParamSchema, path: readonly (string | number)[]): Para
   for (const step of path) {
     if (at === undefined) return undefined;
     if (typeof step === 'number') at = at.items;
-    else at = at.properties?.[step] ?? (typeof at.additionalProperties === 'object' ? at.additionalProperties : undefined);
+    else
+      at = at.properties?.[step] ?? (typeof at.additionalProperties === 'object' ? at.additionalProperties : undefined);
   }
   return at;
 }

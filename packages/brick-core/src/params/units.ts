@@ -5,7 +5,14 @@
 export type Unit = 'ms' | 'bytes' | 'bytes/s' | 'percent';
 
 const BYTES: Readonly<Record<string, number>> = { '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
-const MILLISECONDS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const MILLISECONDS: Readonly<Record<string, number>> = {
+  us: 0.001,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 
 /** How a value of that unit is written, for error texts. */
 export const UNIT_HELP: Readonly<Record<Unit, string>> = {
@@ -27,7 +34,8 @@ export function parseUnit(value: unknown, unit: Unit): number | undefined {
   const amount = Number(match[1]);
   const suffix = match[2]!.replace('iB', '');
   if (unit === 'percent') return suffix === '%' || suffix === '' ? amount : undefined;
-  if (unit === 'ms') return suffix === '' && amount !== 0 ? undefined : scale(amount, MILLISECONDS[suffix === '' ? 'ms' : suffix]);
+  if (unit === 'ms')
+    return suffix === '' && amount !== 0 ? undefined : scale(amount, MILLISECONDS[suffix === '' ? 'ms' : suffix]);
   const bytes = scale(amount, BYTES[suffix]);
   return bytes === undefined ? undefined : Math.round(bytes);
 }
