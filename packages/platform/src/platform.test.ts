@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { CLOCK, composeServices, container, FILES, NET, RANDOM, RING_DSYNC, type Clock } from '@mars/brick-core';
 import { createPlatform, type Platform, type PlatformOptions } from './platform.js';
-import { native } from './native.js';
+import { native, nativeReason } from './native.js';
 import { RealRandom } from './random.js';
 import { sandbox } from './testing/index.js';
 
@@ -79,7 +79,7 @@ describe('createPlatform without the addon', () => {
 
   it('has a native addon in this tree, or says that it has not', function () {
     if (native) return;
-    console.log('      skipped: the addon is not built (npm run build:native)');
+    console.log(`      skipped: ${nativeReason}`);
     this.skip();
   });
 });
