@@ -7,8 +7,10 @@ import { LoadBrick } from './load/load.js';
 import { NullBrick } from './null/null.js';
 import { OffsetBrick } from './offset/offset.js';
 import { PatternBrick } from './pattern/pattern.js';
+import { PowerfailBrick } from './powerfail/powerfail.js';
 import { RamBrick } from './ram/ram.js';
 import { StatsBrick } from './stats/stats.js';
+import { TraceBrick } from './trace/trace.js';
 
 export {
   CheckBrick,
@@ -19,10 +21,13 @@ export {
   NullBrick,
   OffsetBrick,
   PatternBrick,
+  PowerfailBrick,
   RamBrick,
   StatsBrick,
+  TraceBrick,
 };
 export type { LoadPhase } from './load/load.js';
+export type { TraceEntry } from './trace/trace-ring.js';
 
 /** All brick classes of this package, for `registerBricks`. */
 export const checkBricks: readonly BrickClass[] = [
@@ -34,6 +39,8 @@ export const checkBricks: readonly BrickClass[] = [
   NullBrick,
   OffsetBrick,
   PatternBrick,
+  PowerfailBrick,
   RamBrick,
   StatsBrick,
+  TraceBrick,
 ];
