@@ -45,6 +45,30 @@ describe('RealFiles', () => {
     await files.close(again);
   });
 
+  it('reads and writes at a position, short only at the end, and tells data from holes', async () => {
+    const file = await files.open(dir.file(), { write: true, create: true });
+    const data = Buffer.alloc(100_000, 'd');
+    await files.writeAt(file, data, 1 << 20);
+    await files.truncate(file, 2 << 20);
+    const into = Buffer.alloc(150_000);
+    assert.equal(await files.readAt(file, into, 1 << 20), 150_000);
+    assert.ok(into.subarray(0, 100_000).equals(data));
+    assert.equal(await files.readAt(file, into, (2 << 20) - 10), 10);
+    const extents = files.extents(file, 0, 2 << 20, 100);
+    let pos = 0;
+    for (const { posBytes, lenBytes } of extents) {
+      assert.equal(posBytes, pos, 'no gaps');
+      pos += lenBytes;
+    }
+    assert.equal(pos, 2 << 20);
+    const isData = (at: number): boolean =>
+      extents.find((e) => e.posBytes <= at && at < e.posBytes + e.lenBytes)!.type === 0;
+    assert.ok(isData((1 << 20) + 50_000));
+    assert.equal(files.extents(file, 0, 2 << 20, 1).length, 1);
+    await files.close(file);
+    assert.equal((await failureOf(() => files.readAt({ ...file, fd: 1 << 19 }, into, 0))).details['errno'], 9);
+  });
+
   it('says what was tried, why it failed and what to do', async () => {
     const missing = await failureOf(() => files.open(dir.file('no'), {}));
     assert.equal(missing.code, 'FILE_OPEN');
