@@ -10,6 +10,7 @@ import { PatternBrick } from './pattern/pattern.js';
 import { PowerfailBrick } from './powerfail/powerfail.js';
 import { RamBrick } from './ram/ram.js';
 import { StatsBrick } from './stats/stats.js';
+import { ThrottleBrick } from './throttle/throttle.js';
 import { TraceBrick } from './trace/trace.js';
 
 export {
@@ -24,10 +25,12 @@ export {
   PowerfailBrick,
   RamBrick,
   StatsBrick,
+  ThrottleBrick,
   TraceBrick,
 };
 export type { LoadPhase } from './load/load.js';
 export type { TraceEntry } from './trace/trace-ring.js';
+export { registerCheckServices } from './throttle/throttle.js';
 
 /** All brick classes of this package, for `registerBricks`. */
 export const checkBricks: readonly BrickClass[] = [
@@ -42,5 +45,6 @@ export const checkBricks: readonly BrickClass[] = [
   PowerfailBrick,
   RamBrick,
   StatsBrick,
+  ThrottleBrick,
   TraceBrick,
 ];
