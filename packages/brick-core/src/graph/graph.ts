@@ -241,6 +241,8 @@ export class Graph implements WireWatcher {
     const before = wire.provider;
     const portBefore = wire.providerPort;
     try {
+      // When `before` still lies below the new provider (a filter was put above it), nothing leads past it.
+      if (before?.power.ledOn && !pathBetween(this.get(provider), before)) await hooksOf(before).bypassed();
       this.attachWire(wire, this.get(provider), port);
       try {
         await this.makeFit(wire);
