@@ -1,4 +1,4 @@
-import { ErrorCode, MarsError, formatError, isMarsError, setVerify } from '@mars/brick-core';
+import { ErrorCode, MarsError, causeText, formatError, isMarsError, setVerify } from '@mars/brick-core';
 import {
   playOnce,
   playTwice,
@@ -105,7 +105,7 @@ function report(scenario: Scenario, outcome: Outcome, options: Options, outside:
   const { seed, traceHash, events, virtualMs, error } = outcome;
   if (options.json) {
     const failure =
-      error === null ? {} : { error: isMarsError(error) ? error.toJSON() : { message: formatError(error) } };
+      error === null ? {} : { error: isMarsError(error) ? error.toJSON() : { message: causeText(error) } };
     outside.out(
       JSON.stringify({ scenario: scenario.name, seed, traceHash, events, virtualMs, ok: error === null, ...failure }),
     );

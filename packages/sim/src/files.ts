@@ -4,12 +4,14 @@ import {
   EIO,
   EISDIR,
   EINVAL,
+  ENOSPC,
   ENOENT,
   ENOTDIR,
   ErrorCode,
   MarsError,
   invariant,
   type DirEntry,
+  type FileExtent,
   type FileStat,
   type Files,
   type OpenFile,
@@ -19,6 +21,7 @@ import {
 } from '@mars/brick-core';
 import type { SimClock } from './clock.js';
 import { fileError, type DiskWorld, type Place, type SimDisk } from './disk/disk.js';
+import { extentsOf } from './disk/extents.js';
 import type { DiskOp, Fate } from './disk/faults.js';
 import type { Inode } from './disk/inode.js';
 import { SECTOR } from './disk/sectors.js';
@@ -95,6 +98,35 @@ export class SimFiles implements Files {
     });
   }
 
+  async readAt(file: OpenFile, into: Uint8Array, posBytes: number): Promise<number> {
+    const { inode } = this.fileOf(file);
+    const served = (): number => Math.max(0, Math.min(into.length, inode.sizeBytes - posBytes));
+    let bytes = 0;
+    await this.job('read', file.path, posBytes, into.length, (fate) => {
+      if (fate.errno !== 0) return -fate.errno;
+      bytes = served();
+      if (fate.rot && bytes > 0) inode.data!.rot(posBytes + this.disk.draw(bytes), this.disk.draw(8));
+      inode.data!.read(posBytes, into.subarray(0, bytes));
+      return bytes;
+    });
+    return bytes;
+  }
+
+  async writeAt(file: OpenFile, from: Uint8Array, posBytes: number): Promise<void> {
+    const { inode, volume } = this.writable(file);
+    // The caller may change its buffer as soon as it has the promise's result, not before; so no copy is needed.
+    await this.job('write', file.path, posBytes, from.length, (fate) => {
+      if (fate.errno !== 0) return -fate.errno;
+      if (!volume.hasRoom(inode, posBytes, from.length)) return -ENOSPC;
+      return volume.write(inode, posBytes, from, this.world.nowNs);
+    });
+  }
+
+  extents(file: OpenFile, posBytes: number, lenBytes: number, most: number): FileExtent[] {
+    const { inode } = this.fileOf(file);
+    return extentsOf(inode, posBytes, lenBytes, most);
+  }
+
   sync(file: OpenFile, _options: { metadata?: boolean } = {}): Promise<void> {
     const open = this.fileOf(file);
     return new Promise((resolve, reject) => {
@@ -112,11 +144,11 @@ export class SimFiles implements Files {
     // The journal may commit before the data is there, or after it.
     if (this.disk.coin()) volume.journal.commitInode(inode);
     const work = (fate: Fate): number => {
-      if (fate.errno === 0) {
+      if (fate.loses) inode.data!.failSync(token);
+      else if (fate.errno === 0) {
         volume.journal.commitInode(inode);
         inode.data!.endSync(token);
-      } else if (fate.loses) inode.data!.failSync(token);
-      else inode.data!.abandonSync(token);
+      } else inode.data!.abandonSync(token);
       return -fate.errno;
     };
     return this.disk.submit(this.life, {

@@ -27,3 +27,7 @@ export {
 } from './scenario/scenario.js';
 export { SimulationFailure, playSeeds, simulate, simulateScenario } from './scenario/simulate.js';
 export { runSimCli, type SimCliOutside } from './cli.js';
+export { DeviceMemory } from './front/device-memory.js';
+export { DEVICE_MEMORY, IfSimBrick } from './front/if-sim.js';
+export { SimFileBrick } from './front/sim-file.js';
+export { registerSimBricks, startChain, stopGraph, type ChainLink } from './front/stack.js';

@@ -48,5 +48,11 @@ export const MAX_SEGMENT_BYTES = 16 * 1024;
 /** Segments of one stream under way at a time: its window. */
 export const MAX_SEGMENTS_IN_FLIGHT = 16;
 
+/** Longest read of the survey after a crash, bytes. */
+export const SURVEY_BYTES = 32 * 1024;
+
+/** Writes that a client remembers per sector before it forgets those that are replaced for good. */
+export const MAX_SECTOR_HISTORY = 64;
+
 /** Lines per host in the report of a stuck world. */
 export const MAX_WAIT_LINES = 32;

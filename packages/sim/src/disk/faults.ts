@@ -19,7 +19,10 @@ export interface FaultRule {
 
   /** Answer with this errno (a positive number). */
   errno?: number;
-  /** Only `sync`, with `errno`: the data counts as clean although it never became durable (fsyncgate). */
+  /**
+   * Only `sync`: the data counts as clean although it never became durable. With `errno` that is what Linux does after a failed
+   * write-back (fsyncgate), without it the device lies.
+   */
   loses?: boolean;
   /** Takes so much longer. */
   slow?: Latency;
