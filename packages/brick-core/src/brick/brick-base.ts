@@ -75,6 +75,11 @@ export abstract class BrickBase implements Batcher, ObjectOwner {
   protected draining(): void | Promise<void> {}
   /** Nothing is in flight any more. Release everything; resolve = led off. */
   protected stop(): void | Promise<void> {}
+  /**
+   * A wire to this brick has drained and is about to lead past it: what was answered through it must be seen below from now
+   * on. A write-back cache writes back here. When it fails, the wire stays as it is.
+   */
+  protected bypassed(): void | Promise<void> {}
   /** The brick is taken out of the graph. */
   protected detached(): void {}
   /** A provider has a new `info`; `input.cached` holds it. */
@@ -165,6 +170,7 @@ interface Hooks {
   start(signal: AbortSignal): void | Promise<void>;
   draining(): void | Promise<void>;
   stop(): void | Promise<void>;
+  bypassed(): void | Promise<void>;
   detached(): void;
   inputChanged(input: XioInput): void;
   liveParam(name: string, value: unknown): void;
