@@ -23,6 +23,15 @@ export class Fifo {
     this.length++;
   }
 
+  /** In front of all others: it was taken out too early. */
+  putBack(o: XioObject): void {
+    invariant(o.link === null && o !== this.tail, 'a request stands in two queues');
+    o.link = this.head;
+    this.head = o;
+    this.tail ??= o;
+    this.length++;
+  }
+
   /** Takes the oldest out; `null` when there is none. */
   take(): XioObject | null {
     const o = this.head;
