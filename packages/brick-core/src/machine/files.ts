@@ -52,6 +52,14 @@ export interface DirEntry {
   kind: FileKind;
 }
 
+/** A piece of a file that is all data, or all hole. */
+export interface FileExtent {
+  posBytes: number;
+  lenBytes: number;
+  /** `EXTENT_*` bits; 0 = data. */
+  type: number;
+}
+
 /** The end of a watch; calling it twice is harmless. */
 export type Unwatch = () => void;
 
@@ -68,6 +76,15 @@ export interface Files {
   /** Current size, bytes (devices: BLKGETSIZE64). */
   size(file: OpenFile): number;
   truncate(file: OpenFile, sizeBytes: number): Promise<void>;
+  /** Cold path: fills `into` from `posBytes` on. @returns bytes read, fewer than asked only at the end of the file */
+  readAt(file: OpenFile, into: Uint8Array, posBytes: number): Promise<number>;
+  /** Cold path: writes all of `from`. */
+  writeAt(file: OpenFile, from: Uint8Array, posBytes: number): Promise<void>;
+  /**
+   * What is allocated between `posBytes` and `posBytes + lenBytes`: pieces without gaps from `posBytes` on, at most `most` of them, so they
+   * may end early. Who cannot tell says that everything is data.
+   */
+  extents(file: OpenFile, posBytes: number, lenBytes: number, most: number): FileExtent[];
   /** fdatasync, or fsync when `metadata` is set. */
   sync(file: OpenFile, options?: { metadata?: boolean }): Promise<void>;
   syncDir(path: string): Promise<void>;

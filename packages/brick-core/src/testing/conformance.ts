@@ -235,9 +235,9 @@ function describeFailures(kitNow: () => Kit, fresh: () => Kit, promises: Require
     kit.disk.hold = true;
     let answered = 0;
     for (let i = 0; i < 8; i++) kit.probe.send(randomRequest(kit, createRandom(i)), () => answered++);
-    kit.runFor(1000);
+    await kit.runFor(1000);
     const releasing = releaseWithProbe(kit);
-    kit.runFor(1000);
+    await kit.runFor(1000);
     if (kit.disk.heldBack > 0)
       assert.notEqual(kit.brick.power.led, 'off', 'the led went off while requests were under way below');
     kit.disk.letGo('backward');
@@ -271,10 +271,10 @@ function describeInsertion(kitNow: () => Kit, promises: Required<ConformanceOpti
     let sent = 0;
     for (let round = 0; round < 20; round++) {
       for (let i = 0; i < 10; i++) if (kit.probe.send(randomRequest(kit, random), (a) => answers.push(a))) sent++;
-      kit.runFor(0.5);
+      await kit.runFor(0.5);
       await kit.settle(kit.graph.insert(wire, { name: 'extra', type: kit.meta.type, params: kit.params }));
       for (let i = 0; i < 10; i++) if (kit.probe.send(randomRequest(kit, random), (a) => answers.push(a))) sent++;
-      kit.runFor(0.5);
+      await kit.runFor(0.5);
       await kit.settle(kit.graph.remove('extra'));
     }
     await settleAll(kit, answers, sent);
@@ -302,7 +302,7 @@ async function runWorkload(kit: Kit, count: number, random: SeededRandom): Promi
   for (let sent = 0; sent < count;) {
     const isRoom = sent - answers.length < 16;
     if (isRoom && kit.probe.send(randomRequest(kit, random), (a) => answers.push(a))) sent++;
-    else kit.runFor(1);
+    else await kit.runFor(1);
   }
   await settleAll(kit, answers, count);
   return answers;
@@ -310,7 +310,7 @@ async function runWorkload(kit: Kit, count: number, random: SeededRandom): Promi
 
 /** An hour of virtual time is for ever. */
 async function settleAll(kit: Kit, answers: readonly ProbeResult[], sent: number): Promise<void> {
-  for (let waitedMs = 0; answers.length < sent && waitedMs < 3_600_000; waitedMs += 100) kit.runFor(100);
+  for (let waitedMs = 0; answers.length < sent && waitedMs < 3_600_000; waitedMs += 100) await kit.runFor(100);
   assert.equal(answers.length, sent, `${sent - answers.length} of ${sent} requests were never answered`);
   await Promise.resolve();
 }

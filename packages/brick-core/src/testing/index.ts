@@ -9,6 +9,7 @@ export {
   useBrickKit,
   useStackKit,
   type BuildStack,
+  type HostParts,
   type KitOptions,
   type TestHost,
 } from './kit.js';

@@ -30,16 +30,27 @@ export interface KitOptions {
   services?: (host: DependencyContainer) => void;
   poolObjects?: number;
   arenaBytes?: number;
+  /** A host of another kind than the virtual one: a real machine, or a host of a simulated world. */
+  makeHost?: () => Promise<HostParts>;
+}
+
+/** What another kind of host brings. Its arena must be a `DebugArena`, or leaks would go unseen. */
+export interface HostParts {
+  loop: Loop;
+  arena: DebugArena;
+  /** Composed with `composeServices`; brick types are registered by the kit. */
+  container: DependencyContainer;
+  /** Lets (real or simulated) time pass, about that long at most. */
+  runFor(ms: number): Promise<void>;
+  settle<T>(promise: Promise<T>): Promise<T>;
+  close?(): Promise<void>;
 }
 
 const DEFAULT_ARENA_BYTES = 32 * 2 ** 20;
 
 /** One loop on a virtual clock with debug arena, and the services of one host. */
-export interface TestHost {
+export interface TestHost extends HostParts {
   clock: VirtualDriver;
-  loop: Loop;
-  arena: DebugArena;
-  container: DependencyContainer;
   graph: Graph;
 }
 
@@ -50,10 +61,22 @@ export function createTestHost(options: KitOptions = {}): TestHost {
   const arena = new DebugArena(new ArrayBuffer(options.arenaBytes ?? DEFAULT_ARENA_BYTES));
   const loop = new Loop(clock, arena, options.poolObjects ?? 256);
   const host = composeServices(container.createChildContainer(), { loop, random: createRandom(1), ...options });
+  const parts: HostParts = {
+    loop,
+    arena,
+    container: host,
+    runFor: async (ms) => clock.advanceMs(ms),
+    settle: (promise) => clock.settle(promise),
+  };
+  return { ...parts, clock, graph: furnish(parts, options) };
+}
+
+/** Registers the brick types and services of a test, and gives an empty graph. */
+function furnish({ container: host, loop }: HostParts, options: KitOptions): Graph {
   registerBricks(host, [MemoryDisk, Probe, Sink, Spinner, ...(options.bricks ?? [])], 'test');
   options.services?.(host);
-  const graph = new Graph({ name: 'test', loop, host, registry: host.resolve(BRICKS) });
-  return { clock, loop, arena, container: host, graph };
+  const log = options.log === undefined ? {} : { log: options.log };
+  return new Graph({ name: 'test', loop, host, registry: host.resolve(BRICKS), ...log });
 }
 
 /**
@@ -61,7 +84,7 @@ export function createTestHost(options: KitOptions = {}): TestHost {
  * {@link BrickKit} holds one brick, {@link StackKit} a stack of them.
  */
 export abstract class Kit {
-  private host_: TestHost | null = null;
+  private host_: (HostParts & { clock?: VirtualDriver; graph: Graph }) | null = null;
 
   protected constructor(
     /** For test titles: `"delay"`. */
@@ -85,7 +108,12 @@ export abstract class Kit {
 
   /** Builds a fresh world and switches everything on, unless told otherwise. */
   async open({ press = true }: { press?: boolean } = {}): Promise<void> {
-    this.host_ = createTestHost({ ...this.options, bricks: [...this.classes(), ...(this.options.bricks ?? [])] });
+    const options = { ...this.options, bricks: [...this.classes(), ...(this.options.bricks ?? [])] };
+    if (options.makeHost === undefined) this.host_ = createTestHost(options);
+    else {
+      const parts = await options.makeHost();
+      this.host_ = { ...parts, graph: furnish(parts, options) };
+    }
     this.build();
     if (press) await this.pressAll();
   }
@@ -103,7 +131,9 @@ export abstract class Kit {
       for (const brick of this.graph.providersFirst().reverse()) await this.settle(this.graph.destroy(brick.name));
       this.expectNoLeaks();
     } finally {
+      const { close } = this.host;
       this.host_ = null;
+      await close?.();
     }
   }
 
@@ -125,7 +155,7 @@ export abstract class Kit {
     for (const brick of this.graph.providersFirst()) await this.settle(this.graph.press(brick.name));
   }
 
-  get host(): TestHost {
+  get host(): HostParts & { clock?: VirtualDriver; graph: Graph } {
     invariant(this.host_ !== null, 'the kit is used outside a test');
     return this.host_;
   }
@@ -138,8 +168,11 @@ export abstract class Kit {
   get arena(): DebugArena {
     return this.host.arena;
   }
+  /** The virtual clock; only on virtual hosts. */
   get clock(): VirtualDriver {
-    return this.host.clock;
+    const { clock } = this.host;
+    if (clock === undefined) invariant(false, 'this kit runs on a host without a virtual clock');
+    return clock;
   }
   get brick(): BrickBase {
     return this.graph.get(this.top);
@@ -185,18 +218,18 @@ export abstract class Kit {
     return this.settle(answer);
   }
 
-  /** Runs everything that is due now. */
+  /** Runs everything that is due now; on hosts without a virtual clock nothing, there it runs by itself. */
   run(): void {
-    this.clock.runUntilIdle();
+    this.host.clock?.runUntilIdle();
   }
 
-  /** Lets time pass until nothing is left to do, but at most `ms`. */
-  runFor(ms: number): void {
-    this.clock.advanceMs(ms);
+  /** Lets time pass. */
+  runFor(ms: number): Promise<void> {
+    return this.host.runFor(ms);
   }
 
   settle<T>(promise: Promise<T>): Promise<T> {
-    return this.clock.settle(promise);
+    return this.host.settle(promise);
   }
 
   /** Operations that the brick advertises now. */

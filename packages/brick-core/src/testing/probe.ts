@@ -51,7 +51,7 @@ export class Probe extends BrickBase {
   send(request: ProbeRequest, done?: (result: ProbeResult) => void): boolean {
     const data = typeof request.data === 'string' ? new TextEncoder().encode(request.data) : request.data;
     const lenBytes = data?.length ?? request.lenBytes ?? 0;
-    const o = this.ctx.pool.take(this, request.op === 'extents' ? EXTENTS_PAYLOAD_BYTES : lenBytes);
+    const o = this.ctx.pool.take(this, payloadBytes(request.op, lenBytes));
     if (o === null) return false;
     o.op = OP_NAMES.indexOf(request.op);
     o.pos = request.posBytes ?? 0;
@@ -85,6 +85,11 @@ export class Probe extends BrickBase {
     this.ctx.pool.free(o);
     done?.(result);
   }
+}
+
+function payloadBytes(op: OpName, lenBytes: number): number {
+  if (op === 'extents') return EXTENTS_PAYLOAD_BYTES;
+  return op === 'read' || op === 'write' ? lenBytes : 0;
 }
 
 /** Everything that a brick below may change for a while but must put back. A read may come back shorter. */
