@@ -31,6 +31,14 @@ export interface Lane {
 }
 
 /**
+ * Waiting requests are looked at in steps of a millisecond, and timers come late: what flows in meanwhile must not be lost,
+ * or the rate would not be reached.
+ */
+const MIN_BURST_MS = 2;
+/** Debt that only comes from computing with fractions, in bytes or operations. */
+const ROUNDING = 1e-6;
+
+/**
  * One token bucket. It may be overdrawn by one request, which the next ones then wait for: so requests larger than the
  * bucket pass, and the average is exact.
  */
@@ -51,7 +59,7 @@ export class TokenBucket {
     const wasLimiting = this.isLimiting;
     this.isLimiting = perSecond > 0;
     this.perUs = perSecond / 1e6;
-    this.capacity = (perSecond * burstMs) / 1000;
+    this.capacity = (perSecond * Math.max(burstMs, MIN_BURST_MS)) / 1000;
     this.level = wasLimiting ? Math.min(this.level, this.capacity) : this.capacity;
   }
 
@@ -62,16 +70,18 @@ export class TokenBucket {
   }
 
   get isOpen(): boolean {
-    return !this.isLimiting || this.level >= 0;
+    return !this.isLimiting || this.level >= -ROUNDING;
   }
 
   take(amount: number): void {
     if (this.isLimiting) this.level -= amount;
   }
 
-  /** Until it opens, milliseconds; rounded up to whole microseconds, so that it is open then. */
-  get waitMs(): number {
-    return this.isOpen ? 0 : Math.ceil(-this.level / this.perUs) / 1000;
+  /** Raises `into[0]` to the time until it opens, in whole milliseconds, rounded up. */
+  waitMs(into: Float64Array): void {
+    if (this.isOpen) return;
+    const ms = Math.ceil(-this.level / this.perUs / 1000);
+    if (ms > into[0]!) into[0] = ms;
   }
 }
 
@@ -80,7 +90,10 @@ export class TokenBucket {
  * brick of a group starves another; within a lane the order is kept.
  */
 export class Limiter {
+  // One element each: results that a method returns, and arguments, would be boxed (bricks.md 5.3 rule 8).
   private readonly now = new Float64Array(1);
+  private readonly wait = new Float64Array(1);
+  private readonly soonest = new Float64Array(1);
   private readonly bytes = new TokenBucket(this.now);
   private readonly ops = new TokenBucket(this.now);
   private readonly readBytes = new TokenBucket(this.now);
@@ -153,13 +166,19 @@ export class Limiter {
 
   /** Called when a lane begins to wait. */
   arm(): void {
-    let waitMs = Infinity;
-    for (const lane of this.lanes) if (lane.oldest !== null) waitMs = Math.min(waitMs, this.waitOf(lane.oldest));
-    if (waitMs === Infinity) return;
-    const dueUs = this.clock.nowUs + waitMs * 1000;
+    const { lanes, soonest, wait } = this;
+    soonest[0] = Infinity;
+    for (let i = 0; i < lanes.length; i++) {
+      const o = lanes[i]!.oldest;
+      if (o === null) continue;
+      this.measure(o);
+      if (wait[0]! < soonest[0]!) soonest[0] = wait[0]!;
+    }
+    if (soonest[0] === Infinity) return;
+    const dueUs = this.clock.nowUs + soonest[0]! * 1000;
     if (dueUs >= this.armedUs) return;
     this.armedUs = dueUs;
-    this.clock.after(waitMs, this, pumpNow);
+    this.clock.after(soonest[0]!, this, pumpNow);
   }
 
   timerCame(): void {
@@ -167,11 +186,15 @@ export class Limiter {
     this.pump();
   }
 
-  private waitOf(o: XioObject): number {
+  /** How long this request must wait, into `wait`. */
+  private measure(o: XioObject): void {
     const isRead = o.op === OP_READ;
-    const bytes = isRead ? this.readBytes : this.writeBytes;
-    const ops = isRead ? this.readOps : this.writeOps;
-    return Math.max(this.bytes.waitMs, this.ops.waitMs, bytes.waitMs, ops.waitMs);
+    const { wait } = this;
+    wait[0] = 0;
+    this.bytes.waitMs(wait);
+    this.ops.waitMs(wait);
+    (isRead ? this.readBytes : this.writeBytes).waitMs(wait);
+    (isRead ? this.readOps : this.writeOps).waitMs(wait);
   }
 }
 

@@ -196,8 +196,8 @@ describe('TokenBucket', () => {
             given += amount;
             last = Math.max(last, amount);
           }
-          const bound = (perSecond * burstMs) / 1000 + (perSecond * now[0]!) / 1e6 + last;
-          assert.ok(given <= bound + 1e-6, `${given} given, ${bound} allowed`);
+          const bound = (perSecond * Math.max(2, burstMs)) / 1000 + (perSecond * now[0]!) / 1e6 + last;
+          assert.ok(given <= bound + 1e-3, `${given} given, ${bound} allowed`);
         },
       ),
     );
@@ -211,9 +211,11 @@ describe('TokenBucket', () => {
         bucket.configure(perSecond, 0);
         bucket.refill();
         bucket.take(amount);
-        now[0]! += bucket.waitMs * 1000;
+        const wait = new Float64Array(1);
+        bucket.waitMs(wait);
+        now[0]! += wait[0]! * 1000;
         bucket.refill();
-        assert.ok(bucket.waitMs <= 0.001);
+        assert.ok(bucket.isOpen);
       }),
     );
   });
