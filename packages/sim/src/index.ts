@@ -31,3 +31,4 @@ export { DeviceMemory } from './front/device-memory.js';
 export { DEVICE_MEMORY, IfSimBrick } from './front/if-sim.js';
 export { SimFileBrick } from './front/sim-file.js';
 export { registerSimBricks, startChain, stopGraph, type ChainLink } from './front/stack.js';
+export { forEachNth } from './scenario/sweep.js';

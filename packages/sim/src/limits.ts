@@ -54,5 +54,8 @@ export const SURVEY_BYTES = 32 * 1024;
 /** Writes that a client remembers per sector before it forgets those that are replaced for good. */
 export const MAX_SECTOR_HISTORY = 64;
 
+/** Operations that one sweep visits, each with a run of its own. */
+export const MAX_SWEEP = 10_000;
+
 /** Lines per host in the report of a stuck world. */
 export const MAX_WAIT_LINES = 32;

@@ -105,6 +105,8 @@ export class SimDisk {
   private readonly watchers = new Set<Watcher>();
   private readonly jobs = new Set<JobHandle>();
   private readonly latency: Record<DiskOp, Latency>;
+  /** Kills the host, for faults that say so; set by the host. */
+  onCrash: (kind: CrashKind) => void = () => {};
 
   constructor(
     private readonly world: DiskWorld,
@@ -172,6 +174,7 @@ export class SimDisk {
   submit(life: Life, job: Job, alsoWork?: (fate: Fate) => void): JobHandle {
     life.check();
     const fate = this.faults.fateOf(job.op, job.path);
+    this.crashIfSo(life, fate);
     const handle: JobHandle = { job, life, stuckIn: fate.stuckIn, event: null };
     this.jobs.add(handle);
     alsoWork?.(fate);
@@ -197,6 +200,7 @@ export class SimDisk {
   meta(life: Life, path: string, what: string): void {
     life.check();
     const fate = this.faults.fateOf('meta', path);
+    this.crashIfSo(life, fate);
     this.world.trace.event(this.world.nowNs, this.hostIndex, what, path.length, fate.errno);
     if (fate.errno !== 0) throw fileError(ErrorCode.FILE_IO, fate.errno, what, path);
   }
@@ -251,6 +255,12 @@ export class SimDisk {
       const where = job.len > 0 ? ` of ${job.len} bytes at ${job.pos}` : '';
       return `disk: ${job.op}${where} ${job.path}${stuckIn === null ? '' : ' (stuck)'}`;
     });
+  }
+
+  private crashIfSo(life: Life, fate: Fate): void {
+    if (fate.crash === null) return;
+    this.onCrash(fate.crash);
+    life.check();
   }
 
   private finish(handle: JobHandle, fate: Fate): void {

@@ -1,6 +1,7 @@
 import { invariant, type SeededRandom } from '@mars/brick-core';
 import { MAX_FAULT_RULES } from '../limits.js';
 import { drawNs, type Latency } from '../random.js';
+import type { CrashKind } from '../world/life.js';
 
 /** What a fault can hit. `meta` = names: symlink, rename, unlink, directories. */
 export type DiskOp = 'open' | 'read' | 'write' | 'sync' | 'allocate' | 'truncate' | 'sync-dir' | 'meta';
@@ -32,6 +33,8 @@ export interface FaultRule {
   short?: boolean;
   /** Only `read`: one bit of the range flips on the medium, silently. */
   rot?: boolean;
+  /** The host dies as the operation begins. With `nth` = 1, 2, 3 … that visits every moment of a story: see {@link forEachNth}. */
+  crash?: CrashKind;
 }
 
 /** A fault that was put in. */
@@ -84,6 +87,7 @@ export interface Fate {
   delayNs: number;
   short: boolean;
   rot: boolean;
+  crash: CrashKind | null;
   /** The fault in which it hangs. */
   stuckIn: Fault | null;
 }
@@ -102,7 +106,7 @@ export class Faults {
   }
 
   fateOf(op: DiskOp, path: string): Fate {
-    const fate: Fate = { errno: 0, loses: false, delayNs: 0, short: false, rot: false, stuckIn: null };
+    const fate: Fate = { errno: 0, loses: false, delayNs: 0, short: false, rot: false, crash: null, stuckIn: null };
     for (const fault of this.faults) {
       if (!fault.matches(op, path, this.random)) continue;
       const { rule } = fault;
@@ -110,6 +114,7 @@ export class Faults {
       fate.loses ||= rule.loses ?? false;
       fate.short ||= rule.short ?? false;
       fate.rot ||= rule.rot ?? false;
+      fate.crash ??= rule.crash ?? null;
       if (rule.slow !== undefined) fate.delayNs += drawNs(rule.slow, this.random);
       if (rule.stuck) fate.stuckIn ??= fault;
     }

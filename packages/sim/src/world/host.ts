@@ -72,6 +72,7 @@ export class SimHost {
       driftPpm: options.driftPpm ?? 0,
     });
     this.disk = new SimDisk(world, name, index, options.disk ?? {});
+    this.disk.onCrash = (kind) => this.crash(kind);
   }
 
   get isUp(): boolean {
