@@ -3,8 +3,8 @@
 /** Clients of one listener at the same time; each costs about 64 KiB of arena while it is quiet. */
 export const MAX_CONNECTIONS = 512;
 
-/** Time for the whole handshake, TLS included, ms: long enough for people typing on a slow line, short enough for attackers. */
-export const HANDSHAKE_MS = 30_000;
+/** Time for the whole handshake, TLS included: long enough for a slow line, short enough for attackers. */
+export const HANDSHAKE_TIME = '30s';
 
 /** Longest option that is looked at, bytes: an export name, and a few queries. */
 export const MAX_OPTION_BYTES = 8192;

@@ -73,6 +73,7 @@ export function createPlatform(options: PlatformOptions = {}): Platform {
     random: new RealRandom(),
     files,
     net,
+    tls: opened.tls,
     log,
     ring: queue,
     ringKind: opened.kind,
@@ -83,6 +84,7 @@ export function createPlatform(options: PlatformOptions = {}): Platform {
       driver.close();
       files.shutDown();
       net.shutDown();
+      await opened.tls.close();
       ring.close();
       if (ownLog) log.close();
     },

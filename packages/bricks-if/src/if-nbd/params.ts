@@ -1,5 +1,12 @@
 import type { ParamsSchema } from '@mars/brick-core';
-import { DEFAULT_DEPTH, HANDSHAKE_MS, MAX_CONNECTIONS, MAX_DEPTH, MAX_DESCRIPTION, MAX_PARAM_NAME } from '../limits.js';
+import {
+  DEFAULT_DEPTH,
+  HANDSHAKE_TIME,
+  MAX_CONNECTIONS,
+  MAX_DEPTH,
+  MAX_DESCRIPTION,
+  MAX_PARAM_NAME,
+} from '../limits.js';
 
 export interface IfNbdParams {
   listen: string[];
@@ -49,8 +56,8 @@ export const ifNbdParams: ParamsSchema = {
     },
     handshakeTime: {
       unit: 'ms',
-      default: HANDSHAKE_MS,
-      minimum: 1,
+      default: HANDSHAKE_TIME,
+      exclusiveMinimum: 0,
       about: 'a client that has not chosen an export by then is turned away',
     },
     tls: {

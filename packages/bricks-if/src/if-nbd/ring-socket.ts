@@ -1,6 +1,7 @@
 import {
   RING_MSG_WAITALL,
   RING_SHUT_RDWR,
+  invariant,
   type Batcher,
   type Loop,
   type RingClient,
@@ -72,9 +73,11 @@ export class RingSocket implements RingClient, Batcher {
     this.goOn();
   }
 
-  /** The descriptor goes to somebody else (TLS); nothing may be under way. The socket is as good as closed. */
+  /** The descriptor goes to somebody else (TLS); nothing may be under way. For its owner the socket is over, without `closed()`. */
   giveAway(): number {
+    invariant(!this.isBusy, 'nbd: a socket was given away with an operation under way');
     this.state = 'closed';
+    this.owner = NOBODY;
     return this.fd;
   }
 

@@ -1,5 +1,7 @@
-import { ErrorCode, MarsError, type Ring, type RingSockets } from '@mars/brick-core';
+import { ErrorCode, MarsError, type Ring, type RingSockets, type TlsEndpoint } from '@mars/brick-core';
 import { native, nativeReason } from '../native.js';
+import { LocalTls } from '../tls/local-tls.js';
+import { ThreadedTls } from '../tls/threaded-tls.js';
 import { DEFAULT_RING_ENTRIES } from './limits.js';
 import { NativeSockets } from './native-sockets.js';
 import { ThreadRing } from './thread-ring.js';
@@ -24,6 +26,8 @@ export interface OpenedRing {
   /** Why this kind, for people. */
   reason: string;
   sockets: RingSockets;
+  /** TLS for these sockets. */
+  tls: TlsEndpoint & { close(): Promise<void> };
   /** For `wakeRing` of other threads; 0 for the fallback. */
   wakeHandle: number;
   setSpinUs(us: number): void;
@@ -53,13 +57,16 @@ function openIoUring(addon: NonNullable<typeof native>, options: RingOptions): O
   const ring = addon.open({ arenaBytes, entries, spinUs, fixedBuffers });
   const reason = options.ring === 'io_uring' ? 'asked for' : 'the kernel has it and permits it';
   const setSpinUs = (us: number): void => ring.setSpinUs(us);
-  return { ring, kind: 'io_uring', reason, sockets: new NativeSockets(addon), wakeHandle: ring.wakeHandle, setSpinUs };
+  const { wakeHandle } = ring;
+  const sockets = new NativeSockets(addon);
+  return { ring, kind: 'io_uring', reason, sockets, tls: new ThreadedTls(addon, wakeHandle), wakeHandle, setSpinUs };
 }
 
 function openThreads({ arenaBytes, entries = DEFAULT_RING_ENTRIES }: RingOptions, reason: string): OpenedRing {
   const ring = new ThreadRing({ arenaBytes, entries });
   const sockets = new ThreadSocketDoor(ring.handles);
-  return { ring, kind: 'threads', reason, sockets, wakeHandle: 0, setSpinUs: () => {} };
+  const tls = new LocalTls(ring.handles);
+  return { ring, kind: 'threads', reason, sockets, tls, wakeHandle: 0, setSpinUs: () => {} };
 }
 
 function fallBack(

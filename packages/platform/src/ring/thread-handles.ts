@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { EBADF, type NetAddress } from '@mars/brick-core';
+import { EBADF, invariant, type NetAddress } from '@mars/brick-core';
 import { FIRST_HANDLE } from './limits.js';
 import { ThreadStream, type Handle, type ThreadListener } from './thread-sockets.js';
 
@@ -21,6 +21,14 @@ export class ThreadHandles {
   get(fd: number): ThreadStream | ThreadListener | number {
     const handle = this.handles.get(fd) as ThreadStream | ThreadListener | undefined;
     return handle ?? (fd >= FIRST_HANDLE || fd < 0 ? -EBADF : -ENOTSOCK);
+  }
+
+  /** The socket itself; the handle is gone. For TLS. */
+  release(fd: number): Socket {
+    const stream = this.get(fd);
+    invariant(stream instanceof ThreadStream, 'ring: a socket was given away that is none');
+    this.handles.delete(fd);
+    return stream.release();
   }
 
   close(fd: number): number {

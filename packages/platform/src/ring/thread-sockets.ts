@@ -103,19 +103,23 @@ export class ThreadStream implements Handle {
   private failed = 0;
   private ended = false;
   private connected: boolean;
+  private readonly onReadable = (): void => this.pump();
+  private readonly onError = (error: Error): void => this.fail(-errnoOf(error));
+  private readonly onClose = (): void => this.fail(-ENOTCONN);
+  private readonly onEnd = (): void => {
+    this.ended = true;
+    this.pump();
+  };
 
   constructor(
     readonly socket: Socket = new Socket({ allowHalfOpen: true }),
     readonly family: 'unix' | 'tcp' = 'tcp',
   ) {
     this.connected = !socket.pending && !socket.connecting;
-    socket.on('readable', () => this.pump());
-    socket.on('end', () => {
-      this.ended = true;
-      this.pump();
-    });
-    socket.on('error', (error) => this.fail(-errnoOf(error)));
-    socket.on('close', () => this.fail(-ENOTCONN));
+    socket.on('readable', this.onReadable);
+    socket.on('end', this.onEnd);
+    socket.on('error', this.onError);
+    socket.on('close', this.onClose);
   }
 
   connect(address: NetAddress, answer: Answer): void {
@@ -169,6 +173,13 @@ export class ThreadStream implements Handle {
     // As close(2): what was written still goes out, then the connection ends.
     if (this.socket.writableLength > 0 && !this.socket.destroyed) this.socket.end(() => this.socket.destroy());
     else this.socket.destroy();
+  }
+
+  /** Lets go of the socket; nothing may be under way. */
+  release(): Socket {
+    const { socket } = this;
+    socket.off('readable', this.onReadable).off('end', this.onEnd).off('error', this.onError).off('close', this.onClose);
+    return socket;
   }
 
   /** Hands what has arrived to those who wait, first come first served. */
