@@ -169,7 +169,7 @@ describe('AlignBrick', () => {
     );
     const { sent } = kit.probe;
     assert.equal(kit.arena.alloc(1), -1, 'the arena must be empty for this test');
-    kit.runFor(1000);
+    await kit.runFor(1000);
     assert.equal(answers.length, sent);
     assert.ok(answers.every((a) => a.err === 0));
     await kit.close();

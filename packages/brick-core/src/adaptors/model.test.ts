@@ -121,9 +121,9 @@ async function play(kit: BrickKit, plan: readonly Planned[], at: World, failAt =
     if (cached.fua === 0) planned.flags &= ~F_FUA;
     if (send(kit, model, planned, cached.align, Math.min(cached.maxLen, cached.size), at.align, () => answered++))
       sent++;
-    if (planned.pauseUs > 0) kit.runFor(planned.pauseUs / 1000);
+    if (planned.pauseUs > 0) await kit.runFor(planned.pauseUs / 1000);
   }
-  for (let waited = 0; answered < sent && waited < 10_000; waited++) kit.runFor(1);
+  for (let waited = 0; answered < sent && waited < 10_000; waited++) await kit.runFor(1);
   assert.deepEqual(thrown, []);
   assert.equal(answered, sent, 'requests were never answered');
   const failed = kit.disk.failed;

@@ -2,7 +2,7 @@ import { injectable } from '../di.js';
 import { ErrorCode, MarsError } from '../errors.js';
 import { capByName } from '../request/info.js';
 import { OP_COUNT, OP_FLUSH, OP_NAMES, OP_READ, OP_WRITE, type OpName } from '../request/ops.js';
-import type { ParamsSchema } from '../params/schema.js';
+import { badDefault, type ParamsSchema } from '../params/schema.js';
 import type { BrickBase } from './brick-base.js';
 
 /** What a consumer may do on a provider, and what it lets others do meanwhile (bricks.md 5.7). */
@@ -114,6 +114,9 @@ function resolve(meta: BrickMeta, cls: BrickClass): ResolvedMeta {
   if (unknownCap !== undefined) refuse(`no capability is called "${unknownCap}"`, 'See CAP_* in @mars/brick-core.');
   const missing = (meta.live ?? []).find((name) => meta.params?.properties?.[name] === undefined);
   if (missing !== undefined) refuse(`"live" names the parameter "${missing}"`, 'Declare it under "params.properties".');
+  const unreadable = badDefault(meta.params ?? {});
+  if (unreadable !== undefined)
+    refuse(`the default of "${unreadable}" has no unit, or a wrong one`, 'Write it like "20ms" or "64K".');
   return {
     type: meta.type,
     about: meta.about ?? '',

@@ -188,7 +188,8 @@ export class Wire implements XioInput {
     // `|` keeps the low 32 bits of a position exactly (bricks.md 5.3 rule 8: no modulo of doubles here).
     if (((o.pos | o.len) & this.alignMask) !== 0) return -EINVAL;
     if (o.len < 0 || !(o.pos >= 0)) return -EINVAL;
-    if (o.pos + o.len <= this.sizeBytes) return o.len > this.cached.maxLen && o.op <= OP_WRITE ? -EINVAL : 0;
+    if (o.len > this.cached.maxLen && o.op <= OP_WRITE) return -EINVAL;
+    if (o.pos + o.len <= this.sizeBytes) return 0;
     if (this.cached.caps & CAP_GROW && o.op <= OP_WRITE) return 0;
     return o.op === OP_READ ? -EINVAL : -ENOSPC;
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { FilterBrick } from '../brick/filter-brick.js';
 import { Brick, type PortNeeds } from '../brick/meta.js';
+import type { Wire } from '../brick/wire.js';
 import { CAP_FLUSH, CAP_WRITE, XioInfo } from '../request/info.js';
 import { F_FUA, OP_WRITE } from '../request/ops.js';
 import { Probe, createTestHost, type MemoryDisk, type TestHost } from '../testing/index.js';
@@ -35,9 +36,12 @@ describe('negotiation', () => {
   }
   const path = (): string[] => {
     const names: string[] = [];
-    for (let wire = host.graph.wire(NEXT); wire.provider !== null; wire = [...wire.provider.wires.values()][0]?.[0]!) {
+    for (
+      let wire: Wire | undefined = host.graph.wire(NEXT);
+      wire?.provider;
+      wire = [...wire.provider.wires.values()][0]?.[0]
+    ) {
       names.push(wire.provider.name);
-      if (wire.provider.wires.size === 0) break;
     }
     return names;
   };

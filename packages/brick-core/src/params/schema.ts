@@ -56,6 +56,22 @@ export function checkParams(schema: ParamsSchema, raw: Readonly<Record<string, u
   return { ok: false, problems: (validate.errors ?? []).map((error) => explain(error, schema)) };
 }
 
+/** The first parameter whose default cannot be read as its unit, as a dotted path; `undefined` when all can. */
+export function badDefault(schema: ParamSchema, path: readonly string[] = []): string | undefined {
+  if (
+    schema.unit !== undefined &&
+    schema.default !== undefined &&
+    parseUnit(schema.default, schema.unit) === undefined
+  ) {
+    return path.join('.');
+  }
+  for (const [name, inner] of Object.entries(schema.properties ?? {})) {
+    const found = badDefault(inner, [...path, name]);
+    if (found !== undefined) return found;
+  }
+  return schema.items === undefined ? undefined : badDefault(schema.items, path);
+}
+
 /** A default as a person would write it, for `mars-stack show`; `undefined` when there is none. */
 export function formatDefault(schema: ParamSchema): string | undefined {
   if (schema.default === undefined) return undefined;
