@@ -1,4 +1,4 @@
-import { FilterBrick, OP_COUNT, formatDefault, opNames, type BrickType, type ParamSchema } from '@mars/brick-core';
+import { OP_COUNT, formatDefault, opNames, type BrickType, type ParamSchema } from '@mars/brick-core';
 import { allBrickTypes } from '../compose.js';
 import { EXIT_GOOD, type ExitCode } from './exit.js';
 
@@ -74,13 +74,17 @@ function portNotes({ optional, group, perm, share, needs, about }: BrickType['me
 }
 
 function paramLines({ meta }: BrickType): string[] {
-  const rows = Object.entries(meta.params.properties ?? {}).map(([name, schema]) => [
-    name,
-    kindOf(schema),
-    defaultText(schema, meta.params.required?.includes(name) ?? false),
-    aboutParam(name, schema, meta.live),
-  ]);
+  const rows = paramRows(meta.params, '', meta.live);
   return rows.length === 0 ? [] : table(rows).split('\n');
+}
+
+/** One row per parameter; the fields of a map follow it. */
+function paramRows(of: ParamSchema, prefix: string, live: readonly string[]): string[][] {
+  return Object.entries(of.properties ?? {}).flatMap(([name, schema]) => {
+    const isRequired = of.required?.includes(name) ?? false;
+    const row = [prefix + name, kindOf(schema), defaultText(schema, isRequired), aboutParam(name, schema, live)];
+    return [row, ...paramRows(schema, `${prefix}${name}.`, [])];
+  });
 }
 
 const UNIT_NAMES = { ms: 'duration', bytes: 'size', 'bytes/s': 'rate', percent: 'percent' } as const;
@@ -90,7 +94,7 @@ function kindOf(schema: ParamSchema): string {
   if (schema.enum !== undefined) return schema.enum.join('|');
   if (schema.format === 'errno') return 'errno';
   if (schema.type === 'array') return `list of ${schema.items === undefined ? 'values' : kindOf(schema.items)}`;
-  if (schema.type === 'object') return `map { ${Object.keys(schema.properties ?? {}).join(', ')} }`;
+  if (schema.type === 'object') return 'map';
   return schema.type ?? 'value';
 }
 
@@ -115,13 +119,12 @@ function portsText({ meta }: BrickType): string {
 }
 
 /** One stack to try: the type with something above and something below it. */
-function exampleOf({ meta, cls }: BrickType): string {
-  const isFilter = cls.prototype instanceof FilterBrick;
+function exampleOf({ meta }: BrickType): string {
   const inputs = Object.keys(meta.inputs);
   const wired =
     inputs.length === 0
       ? ''
-      : inputs.length === 1 && isFilter
+      : inputs.length === 1
         ? ', in: disk'
         : `, in: { ${inputs.map((name, nr) => `${name}: disk${nr > 0 ? nr + 1 : ''}`).join(', ')} }`;
   const required = (meta.params.required ?? []).map((name) => `${name}: …`);

@@ -58,7 +58,11 @@ function verdict(file: string, plan: StackPlan | null, overlays: readonly string
     plan.missing.length === 0
       ? ''
       : `\n  to run it, give values: ${plan.missing.map((name) => `--set ${name}=…`).join(' ')}`;
-  return `${file}: good: stack "${plan.stack}", ${plan.bricks.length} bricks, ${plan.wires.length} wires${withOverlays}${needs}`;
+  return `${file}: good: stack "${plan.stack}", ${count(plan.bricks.length, 'brick')}, ${count(plan.wires.length, 'wire')}${withOverlays}${needs}`;
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
 }
 
 function sourcesOf({ file, overlay }: CheckOptions): ReturnType<typeof readSources> {

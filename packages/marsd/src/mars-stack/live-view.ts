@@ -14,7 +14,10 @@ export class LiveView {
   private readonly clock = new UiClock();
   private readonly screen: Screen;
   private readonly isInPlace: boolean;
-  private before: { traffic: Traffic; atMs: number } | null = null;
+  private before: { traffic: Traffic; atMs: number } = {
+    traffic: { requests: 0, bytes: 0, errors: 0, buckets: [] },
+    atMs: 0,
+  };
 
   constructor(
     private readonly terminal: Terminal,
@@ -58,7 +61,7 @@ export class LiveView {
     if (traffic === null) return time;
     const { before } = this;
     this.before = { traffic, atMs };
-    if (before === null || atMs <= before.atMs) return time;
+    if (atMs <= before.atMs) return time;
     const seconds = (atMs - before.atMs) / 1000;
     const now = since(traffic, before.traffic);
     const rates = `${formatCount(now.requests / seconds)} requests/s   ${formatBytes(now.bytes / seconds)}/s`;

@@ -6,7 +6,7 @@ import type { Stage } from './stage.js';
 import { quantileUs, trafficOf } from './traffic.js';
 
 /** Why a run came to its end. */
-export type Ending = 'finished' | 'duration' | 'signal' | 'not-started' | 'threw';
+export type Ending = 'finished' | 'duration' | 'signal' | 'not-started' | 'threw' | 'stalled';
 
 /** What `run --json` prints last. With `world: sim` it depends on the seed and nothing else. */
 export interface RunResult {
@@ -43,6 +43,9 @@ export function resultOf({ stage, plan, ended, elapsedMs, statistics, report, th
     ...report.problems.map(({ brick, why }) => `${brick} is not on: ${why}`),
     ...failedBricks.map(([brick, stats]) => `${brick} failed: ${String(stats.facts.failure ?? 'see its counters')}`),
     ...threw,
+    ...(ended === 'stalled'
+      ? [`no request moved any more; look at the counters and at the last brick with requests under way`]
+      : []),
   ];
   const traffic = trafficOf(statistics, topsOf(plan));
   const typeOf = new Map(plan.bricks.map((brick) => [brick.name, brick.type]));
@@ -95,6 +98,7 @@ const ENDINGS: Readonly<Record<Ending, string>> = {
   signal: 'stopped on request',
   'not-started': 'could not start',
   threw: 'a brick threw an error',
+  stalled: 'stood still',
 };
 
 /** 16 hexadecimal digits over plain data, independent of the order of keys. */

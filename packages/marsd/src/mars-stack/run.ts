@@ -9,6 +9,7 @@ import { LiveView } from './live-view.js';
 import { resultOf, summaryOf, type Ending, type Outcome } from './result.js';
 import type { Terminal } from './screen.js';
 import { openStage, type Stage } from './stage.js';
+import { trafficOf } from './traffic.js';
 
 export interface RunOptions {
   file: string;
@@ -28,6 +29,9 @@ export interface RunOptions {
 
 /** How long requests under way may take to come back when the stack is stopped, ms. */
 const CLOSE_TIMEOUT_MS = 30_000;
+
+/** A simulated stack whose top bricks count nothing for so long has come to a standstill, simulated ms. */
+const STALL_MS = 10 * 60_000;
 
 /** `mars-stack run`: loads, starts, watches, ends. Nothing is started when the input is not right. */
 export async function run(options: RunOptions): Promise<ExitCode> {
@@ -111,8 +115,14 @@ class Running {
   /** Bricks with an end of their own (`load`), and whether they have come to it. */
   private readonly jobs = new Map<string, boolean>();
   private readonly threw: string[] = [];
+  private isOver = false;
   private end!: (ending: Ending) => void;
-  private readonly ended = new Promise<Ending>((resolve) => (this.end = resolve));
+  private readonly ended = new Promise<Ending>((resolve) => {
+    this.end = (ending) => {
+      this.isOver = true;
+      resolve(ending);
+    };
+  });
 
   constructor(
     private readonly stage: Stage,
@@ -155,7 +165,20 @@ class Running {
     const status = await stack.status();
     if (status.bricks.some((brick) => brick.failure !== null)) return 'not-started';
     if (stage.kind === 'sim' && this.jobs.size === 0 && !hasLimit) throw neverEnds(this.loaded.plan.stack);
+    if (stage.kind === 'sim') void this.watchForStall();
     return stage.drive(this.ended);
+  }
+
+  /** Timers can keep a simulated world busy for ever while no request moves; people should not have to wait for that. */
+  private async watchForStall(): Promise<void> {
+    for (let before = ''; !this.isOver;) {
+      const counted = trafficOf(await this.stack.statistics(), topsOf(this.loaded.plan));
+      if (counted === null) return;
+      const traffic = JSON.stringify(counted);
+      if (traffic === before) return this.end('stalled');
+      before = traffic;
+      await this.stage.loop.sleep(STALL_MS);
+    }
   }
 
   /** Top bricks first come to rest, so that what they count and publish is complete. */

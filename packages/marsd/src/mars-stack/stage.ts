@@ -1,5 +1,7 @@
 import {
   BRICKS,
+  DEFAULT_ARENA_BYTES,
+  DEFAULT_POOL_OBJECTS,
   container,
   silentLogger,
   type BrickRegistry,
@@ -60,7 +62,8 @@ const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
 function simStage({ seed }: StageOptions): Stage {
   const world = new World({ seed });
-  const sim = world.addHost('stack');
+  // As much memory as the real stage has: what a stack needs does not depend on the world it runs in.
+  const sim = world.addHost('stack', { arenaBytes: DEFAULT_ARENA_BYTES, poolObjects: DEFAULT_POOL_OBJECTS });
   const host = composeHost(sim.container, sim);
   return {
     kind: 'sim',
