@@ -165,7 +165,7 @@ export class SimDisk {
   crash(kind: CrashKind): void {
     for (const handle of [...this.jobs]) this.cancel(handle);
     for (const { volume } of this.mounts) {
-      if (kind === 'power') volume.crash();
+      if (kind === 'power') volume.crash(this.world.nowNs);
       else volume.closeAll();
     }
   }

@@ -15,6 +15,7 @@ function namesAfterCrash(model: JournalModel, count: number, seed: number): stri
   for (let i = 0; i < count; i++) journal.add({ kind: 'link', dir, name: `f${i}`, inode: inode('file') }, 0);
   const random = createRandom(seed);
   journal.crash(
+    0,
     () => random.float(),
     () => random.float() < 0.5,
   );
@@ -57,6 +58,7 @@ describe('Journal', () => {
         for (const op of ops) journal.add(op, 0);
         const random = createRandom(seed);
         journal.crash(
+          0,
           () => random.float(),
           () => random.float() < 0.6,
         );
@@ -94,6 +96,7 @@ describe('Journal', () => {
       journal.add({ kind: 'grow', inode: file, from: 1024, to: 2048 }, 0);
       const random = createRandom(seed);
       journal.crash(
+        0,
         () => random.float(),
         () => true,
       );
@@ -111,6 +114,12 @@ describe('Journal', () => {
     journal.add({ kind: 'link', dir, name: 'old', inode: inode('file') }, 0);
     journal.add({ kind: 'link', dir, name: 'new', inode: inode('file') }, 6e9);
     assert.deepEqual([...dir.durableNames!.keys()], ['old']);
+    journal.crash(
+      12e9,
+      () => 0,
+      () => false,
+    );
+    assert.deepEqual([...dir.durableNames!.keys()], ['old', 'new']);
   });
 });
 

@@ -35,9 +35,14 @@ export class Journal {
     const last = this.ops[this.ops.length - 1]?.op;
     if (op.kind === 'grow' && last?.kind === 'grow' && last.inode === op.inode && last.to === op.from) last.to = op.to;
     else this.ops.push({ op, atNs });
-    const due = this.ops.findIndex((entry) => entry.atNs > atNs - JOURNAL_COMMIT_NS);
-    if (due > 0) this.commitFirst(due);
+    this.commitOld(atNs);
     if (this.ops.length > MAX_JOURNAL_OPS) this.commitFirst(this.ops.length >> 1);
+  }
+
+  /** The journal commits by itself every now and then. */
+  private commitOld(nowNs: number): void {
+    const young = this.ops.findIndex((entry) => entry.atNs > nowNs - JOURNAL_COMMIT_NS);
+    this.commitFirst(young < 0 ? this.ops.length : young);
   }
 
   /** A file was synced: size, cuts and times of this inode. */
@@ -57,7 +62,8 @@ export class Journal {
   }
 
   /** Power is gone. Afterwards the durable image is all there is. @param random uniform in [0, 1) */
-  crash(random: () => number, survives: Coin): void {
+  crash(nowNs: number, random: () => number, survives: Coin): void {
+    this.commitOld(nowNs);
     if (this.model === 'journal') this.crashInOrder(random);
     else this.crashAnyhow(random, survives);
     this.ops = [];

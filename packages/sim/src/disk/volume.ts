@@ -127,11 +127,15 @@ export class Volume {
   }
 
   /** Power is gone: the durable image, plus a seeded part of what was not synced, is all there is. */
-  crash(): void {
+  crash(atNs: number): void {
     const { random } = this;
     const share = random.int(4);
     // None, all, or some of the journal: the ends of the range are the interesting ones.
-    this.journal.crash(() => (share === 0 ? 0 : share === 1 ? 1 - 2 ** -32 : random.float()), coinOf(random, 0.5));
+    this.journal.crash(
+      atNs,
+      () => (share === 0 ? 0 : share === 1 ? 1 - 2 ** -32 : random.float()),
+      coinOf(random, 0.5),
+    );
     this.opened.clear();
     this.usedBytes = 0;
     this.revive(this.root);
