@@ -62,6 +62,10 @@ export const ERROR_TABLE = {
   USAGE: { number: 601, text: 'the command line is not right' },
   CONTROL_UNREACHABLE: { number: 602, text: 'no running stack answers at the control socket' },
   CONTROL_REFUSED: { number: 603, text: 'a running stack refused a command' },
+
+  // 7xx: the tree of facts
+  BAD_FACT: { number: 701, text: 'a value does not follow the grammar of its key' },
+  BAD_KEY: { number: 702, text: 'a path cannot be a key of the tree' },
 } as const satisfies Record<string, { number: number; text: string }>;
 
 export type ErrorCodeName = keyof typeof ERROR_TABLE;
