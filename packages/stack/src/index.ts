@@ -27,4 +27,3 @@ export { renderTree, topsOf, type TreeOptions } from './render/tree.js';
 export { renderDot } from './render/dot.js';
 export { renderSvg } from './render/svg.js';
 export { paramText } from './render/live.js';
-export { stackStatus$ } from './status-stream.js';

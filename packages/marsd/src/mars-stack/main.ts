@@ -6,7 +6,6 @@ import { list, show } from './catalogue.js';
 import { check, graph, type GraphFormat } from './check.js';
 import { CTL_VERBS, ctl } from './ctl.js';
 import { EXIT_GOOD, exitCodeOf, reportError, type ExitCode } from './exit.js';
-import { run } from './run.js';
 
 /** A reader that went away (`mars-stack list | head`) is no error of ours. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -55,7 +54,8 @@ async function main(argv: string[]): Promise<ExitCode> {
           .example('$0 run stacks/demo-ram.yaml', 'a verified load on a RAM disk, with a live view')
           .example('$0 run stacks/fault-test.yaml --set seed=7', 'in a simulated world: same seed, same result')
           .example('$0 run stacks/demo-ram.yaml --overlay stacks/overlays/slow-disk.yaml', 'with a slower disk'),
-      does((args) => run(args)),
+      // Loaded when it is needed: the machine and the seeded world take a while, and most commands need neither.
+      does(async (args) => (await import('./run.js')).run(args)),
     )
     .command(
       'check <file>',
