@@ -88,10 +88,11 @@ export class Durability {
     if (promises === undefined) return true;
     const i = sector % LEAF_SECTORS;
     const floor = promises.floor[i]!;
-    if (finding === 'version') return version >= floor;
     if (finding === 'unfilled') return false;
-    // What was there before the first write may be anything that is not ours, and may come back while nothing is durable.
+    // After a TRIM anything may be found, also what had been replaced long ago.
     if (promises.trimmed[i]! > 0 && promises.trimmed[i]! >= floor) return true;
+    if (finding === 'version') return version >= floor;
+    // What was there before the first write may be anything that is not ours, and may come back while nothing is durable.
     if (finding === 'zeroes') return floor === 0 || (promises.zeroed[i]! > 0 && promises.zeroed[i]! >= floor);
     return finding === 'foreign' && floor === 0;
   }

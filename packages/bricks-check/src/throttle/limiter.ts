@@ -172,13 +172,13 @@ export class Limiter {
       const o = lanes[i]!.oldest;
       if (o === null) continue;
       this.measure(o);
-      if (wait[0]! < soonest[0]!) soonest[0] = wait[0]!;
+      if (wait[0]! < soonest[0]) soonest[0] = wait[0]!;
     }
     if (soonest[0] === Infinity) return;
-    const dueUs = this.clock.nowUs + soonest[0]! * 1000;
+    const dueUs = this.clock.nowUs + soonest[0] * 1000;
     if (dueUs >= this.armedUs) return;
     this.armedUs = dueUs;
-    this.clock.after(soonest[0]!, this, pumpNow);
+    this.clock.after(soonest[0], this, pumpNow);
   }
 
   timerCame(): void {
