@@ -1,4 +1,5 @@
 import { checkBricks } from '@mars/bricks-check';
+import { ifBricks } from '@mars/bricks-if';
 import {
   BrickRegistry,
   adaptorBricks,
@@ -12,6 +13,7 @@ import {
 /** Our own brick packages. Third-party ones are added by the plugin loader, by the same door. */
 const PACKAGES: readonly { source: string; bricks: readonly BrickClass[] }[] = [
   { source: '@mars/bricks-check', bricks: checkBricks },
+  { source: '@mars/bricks-if', bricks: ifBricks },
 ];
 
 /**

@@ -76,7 +76,8 @@ export class NbdExport implements ExportFacts {
   readonly stats: ExportStats;
   readonly minBlockBytes = 1;
   readonly maxBlockBytes = MAX_PAYLOAD_BYTES;
-  readonly sessions = new Set<Session>();
+  private readonly sessions = new Set<Session>();
+  private isDraining = false;
 
   constructor(private readonly parts: ExportParts) {
     this.loop = parts.loop;
@@ -118,6 +119,7 @@ export class NbdExport implements ExportFacts {
   sessionOpened(session: Session): void {
     this.sessions.add(session);
     this.parts.clientsChanged(this.sessions.size);
+    if (this.isDraining) session.end(); // its handshake was already over
   }
 
   sessionClosed(session: Session): void {
@@ -125,9 +127,14 @@ export class NbdExport implements ExportFacts {
     this.parts.clientsChanged(this.sessions.size);
   }
 
-  /** Answers what is under way, then closes all connections; resolves when the last one is gone. */
-  async drain(): Promise<void> {
+  /** For good: what is under way is answered, then the connections are closed. */
+  endSessions(): void {
+    this.isDraining = true;
     for (const session of [...this.sessions]) session.end();
-    await this.loop.whenQuiet(() => this.sessions.size === 0);
+  }
+
+  /** Resolves when no client is left. */
+  drained(): Promise<void> {
+    return this.loop.whenQuiet(() => this.sessions.size === 0);
   }
 }

@@ -74,7 +74,8 @@ export class IfNbdBrick extends BrickBase implements Completer {
       }
     } catch (error) {
       await this.stopListening();
-      await this.served.drain();
+      this.served.endSessions();
+      await this.served.drained();
       throw error;
     }
     this.ctx.publish('listen', this.listeners.map((listener) => listener.boundTo).join(' '));
@@ -82,8 +83,9 @@ export class IfNbdBrick extends BrickBase implements Completer {
 
   /** New clients are turned away, those who are here get their answers. */
   protected override async draining(): Promise<void> {
+    this.served?.endSessions();
     await this.stopListening();
-    await this.served?.drain();
+    await this.served?.drained();
   }
 
   protected override stop(): void {

@@ -42,8 +42,9 @@ export function shakeHands(socket: Socket, material: TlsMaterial, signal: AbortS
 
 /** Common name of the client's certificate; null when it showed none. */
 export function peerName(tls: TLSSocket): string | null {
-  const { subject } = tls.getPeerCertificate();
-  const name = subject?.CN as string | string[] | undefined;
+  // Without a certificate the object is empty, and a name may come more than once, whatever the types say.
+  const { subject } = tls.getPeerCertificate() as { subject?: { CN?: string | string[] } };
+  const name = subject?.CN;
   return (Array.isArray(name) ? name[0] : name) ?? null;
 }
 

@@ -17,8 +17,8 @@ import {
   SIMPLE_REPLY_MAGIC,
   STRUCTURED_REPLY_MAGIC,
 } from '../nbd/protocol.js';
-import type { MemoryClient } from './memory-ring.js';
-import type { ServerKit } from './server-kit.js';
+import type { MemoryClient } from './memory-ring.test.kit.js';
+import type { ServerKit } from './server-kit.test.kit.js';
 
 /** What a client says, as bytes. */
 export function clientFlags(flags = FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES): Buffer {

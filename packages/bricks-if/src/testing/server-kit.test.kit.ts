@@ -1,7 +1,7 @@
-import { Loop, RingQueue, CLOCK, type BrickStatus } from '@mars/brick-core';
+import { RingQueue, type BrickStatus, type Loop } from '@mars/brick-core';
 import { createTestHost, type MemoryDisk, type TestHost } from '@mars/brick-core/testing';
 import { IfNbdBrick } from '../if-nbd/if-nbd.js';
-import { MemoryRing, type MemoryClient } from './memory-ring.js';
+import { MemoryRing, type MemoryClient } from './memory-ring.test.kit.js';
 
 export interface ServerKitOptions {
   /** Parameters of if-nbd besides `listen`. */
@@ -31,8 +31,7 @@ export class ServerKit {
 
   static async open(options: ServerKitOptions = {}): Promise<ServerKit> {
     const kit = new ServerKit(options);
-    kit.graph.add('disk', 'test-disk', options.disk);
-    kit.addFront('brick', options.params);
+    kit.addFront('brick', options.params, 'disk');
     await kit.press('disk');
     await kit.press('brick');
     return kit;
@@ -45,9 +44,16 @@ export class ServerKit {
     return this.graph.get('disk') as MemoryDisk;
   }
 
-  addFront(name: string, params: Record<string, unknown> = {}): void {
+  /** One more export, over a disk of its own that is on already. */
+  async add(name: string, params: Record<string, unknown> = {}): Promise<void> {
+    this.addFront(name, params, `${name}-disk`);
+    await this.press(`${name}-disk`);
+  }
+
+  private addFront(name: string, params: Record<string, unknown> = {}, disk: string): void {
+    this.graph.add(disk, 'test-disk', this.options.disk);
     this.graph.add(name, 'if-nbd', { listen: ['/test.sock'], ...params });
-    this.graph.connect({ consumer: name, input: 'disk', nr: 0 }, 'disk');
+    this.graph.connect({ consumer: name, input: 'disk', nr: 0 }, disk);
   }
 
   press(name: string): Promise<void> {
@@ -97,5 +103,3 @@ export function useMemoryRing(loop: Loop, ring: MemoryRing): void {
   loop.useRing(new RingQueue(ring, ring));
   ring.attach(() => loop.kick());
 }
-
-export { CLOCK };
