@@ -1,6 +1,6 @@
 import type { Arena } from '@mars/brick-core';
-import { PAGE, type Fragment, type Page } from './volatile-layer.js';
 import type { Survival } from './survival.js';
+import { PAGE, type Fragment, type Page, type VolatileLayer } from './volatile-layer.js';
 
 /** Lets everything through; the value of "no fragment is newer". */
 const ALL = 2 ** 31 - 1;
@@ -24,6 +24,7 @@ export class PageImage {
   /** @param granule bytes; a power of two, at most a page */
   constructor(
     private readonly mem: Arena,
+    private readonly layer: VolatileLayer,
     private readonly granule: number,
   ) {
     this.newestIn = new Int32Array(PAGE / granule);
@@ -74,11 +75,12 @@ export class PageImage {
 
   private apply(f: Fragment, nr: number, into: number): void {
     const { granule } = this;
+    this.layer.fetch(f);
     for (let at = f.from; at < f.to;) {
       const g = Math.floor(at / granule);
       const end = Math.min(f.to, (g + 1) * granule);
       if (nr <= this.newestIn[g]!) {
-        this.mem.copy(into + at, f.buf + at, end - at);
+        this.mem.copy(into + at, this.layer.bounce + at, end - at);
         this.covered.fill(1, at, end);
       }
       at = end;

@@ -210,6 +210,24 @@ describe('PowerfailBrick', () => {
     });
   });
 
+  it('does not come back before everything that was under way below has ended', async () => {
+    const kit = new BrickKit(PowerfailBrick, { restartAfter: '1ms' });
+    await kit.open();
+    const errs: number[] = [];
+    kit.disk.hold = true;
+    kit.read({ posBytes: 0, lenBytes: 512 }, (a) => errs.push(a.err));
+    kit.trim({ posBytes: 0, lenBytes: 512 }, (a) => errs.push(a.err));
+    kit.disk.hold = false;
+    cut(kit);
+    kit.runFor(100);
+    assert.equal(kit.brick.state, 'failing', 'a TRIM from before the cut could still hit what is written after it');
+    kit.disk.letGo();
+    kit.runFor(100);
+    assert.equal(kit.brick.state, 'on');
+    assert.deepEqual(errs, [-ESHUTDOWN, -ESHUTDOWN]);
+    await kit.close();
+  });
+
   describe('told to lose nothing', () => {
     const kit = useBrickKit(PowerfailBrick, { lose: 'none' });
 
@@ -246,6 +264,19 @@ describe('PowerfailBrick', () => {
       assert.equal(kit.brick.state, 'off');
       await kit.close();
     });
+  });
+
+  it('comes back by itself and fails again, when it is told so', async () => {
+    const kit = new BrickKit(PowerfailBrick, { cutAfter: '20ms', restartAfter: '5ms' });
+    await kit.open();
+    const states: string[] = [];
+    for (const ms of [1, 18, 2, 5, 18, 2]) {
+      kit.runFor(ms);
+      states.push(kit.brick.state);
+    }
+    // On from 0 to 20, off to 25, on to 45, off to 50.
+    assert.deepEqual(states, ['on', 'on', 'off', 'on', 'on', 'off']);
+    await kit.close();
   });
 
   describe('with the same seed', () => {

@@ -30,13 +30,13 @@ import {
   type XioInfo,
   type XioObject,
 } from '@mars/brick-core';
-import { Fifo } from '../fifo.js';
-import { MAX_FLYING_PAGES, MAX_STOP_ROUNDS, MAX_VOLATILE_ZERO_BYTES } from '../limits.js';
+import { MAX_STOP_ROUNDS } from '../limits.js';
 import { aspectOf, type Aspect } from './aspect.js';
 import { PageImage } from './page-image.js';
 import { Survival, type Lose } from './survival.js';
-import { PAGE, VolatileLayer, type Fragment, type Page } from './volatile-layer.js';
-import { WriteBack, type WriteBackEvents } from './write-back.js';
+import { PAGE, VolatileLayer } from './volatile-layer.js';
+import { WaitingRoom, isVolatileOp } from './waiting-room.js';
+import { WriteBack } from './write-back.js';
 
 /** The power of the device that is imitated; the led of the brick is something else. */
 export type DevicePower = 'on' | 'failing' | 'off';
@@ -84,42 +84,38 @@ const NO_DIGESTS = ~(CAP_CSUM_MD5 | CAP_CSUM_CRC32C | CAP_CSUM_SHA1);
         default: 0,
         about: 'power fails at the Nth request from now; 0 = never',
       },
-      cutAfter: { unit: 'ms', minimum: 0, default: 0, about: 'power fails after that time; 0 = never' },
+      cutAfter: { unit: 'ms', minimum: 0, default: 0, about: 'power fails when it has been on that long; 0 = never' },
+      restartAfter: {
+        unit: 'ms',
+        minimum: 0,
+        default: 0,
+        about: 'power comes back that long after a cut; 0 = it does not',
+      },
       restart: { type: 'boolean', default: false, about: 'set to true: power comes back' },
       seed: { type: 'integer', default: 1, about: 'of everything that is random here' },
     },
   },
-  live: ['cut', 'cutAtRequest', 'cutAfter', 'restart'],
+  live: ['cut', 'cutAtRequest', 'cutAfter', 'restart', 'restartAfter'],
 })
-export class PowerfailBrick extends FilterBrick implements WriteBackEvents {
+export class PowerfailBrick extends FilterBrick {
   private devicePower: DevicePower = 'on';
   private layer!: VolatileLayer;
   private writeBack!: WriteBack;
   private survival!: Survival;
   private evicting!: SeededRandom;
-  private requests = 0.5;
+  private room!: WaitingRoom;
+  private bounce = -1;
   private untilCut = 0;
   private timerNr = 0;
   private isRestartWanted = false;
   private hasFlushedSurvivors = false;
-  /** Error of the last write-back or flush below; for `settle`. */
-  private lastErr = 0;
-  /** Writes that do not fit now, in order. */
-  private readonly waiting = new Fifo();
-  /** FLUSH and others that wait until the layer is written back up to their limit, in the order of the limits. */
-  private readonly barriers = new Fifo();
-  /** Everything of theirs stands below; the next flush below makes it durable … */
-  private readonly unsynced = new Fifo();
-  /** … and the one under way makes these durable. */
-  private readonly syncing = new Fifo();
+  private cuts!: Counter;
   private pageDone!: Completer;
   private flushDone!: Completer;
-  private counters!: Record<
-    'writes' | 'writeBacks' | 'evictions' | 'writeBackErrors' | 'cuts' | 'lost' | 'kept',
-    Counter
-  >;
-  private readonly cutByTimer = (nr: number): void => {
-    if (nr === this.timerNr) this.cut();
+  private readonly timerFired = (nr: number): void => {
+    if (nr !== this.timerNr) return;
+    if (this.devicePower === 'off') this.restart();
+    else this.cut();
   };
 
   constructor(@inject(CLOCK) private readonly clock: Clock) {
@@ -133,33 +129,34 @@ export class PowerfailBrick extends FilterBrick implements WriteBackEvents {
     this.evicting = random.fork();
     this.pageDone = this.completer((o) => this.writeBack.pageReturned(o));
     this.flushDone = this.completer((o) => this.writeBack.flushReturned(o));
-    this.counters = {
-      writes: ctx.counter('writes'),
-      writeBacks: ctx.counter('writeBacks'),
-      evictions: ctx.counter('evictions'),
-      writeBackErrors: ctx.counter('writeBackErrors'),
-      cuts: ctx.counter('cuts'),
-      lost: ctx.counter('lostPieces'),
-      kept: ctx.counter('keptGranules'),
-    };
-    this.requests = 0;
+    this.cuts = ctx.counter('cuts');
   }
 
   protected override start(): void {
-    const { params } = this.ctx;
-    this.layer = new VolatileLayer(this.ctx.mem, Math.floor((params.volatile as number) / PAGE));
+    const { mem, params } = this.ctx;
+    this.bounce = mem.alloc(PAGE);
+    if (this.bounce < 0) throw outOfMemory();
+    this.layer = new VolatileLayer(mem, this.bounce, Math.floor((params.volatile as number) / PAGE));
     // What the brick below cannot write separately cannot be lost separately either.
-    const image = new PageImage(this.ctx.mem, Math.max(params.granule as number, this.next.cached.align));
-    this.writeBack = new WriteBack(this.ctx, this, this.next, this.layer, image, this, this.pageDone, this.flushDone);
-    if (!this.layer.reserve() || !this.writeBack.reserve()) {
+    const image = new PageImage(mem, this.layer, Math.max(params.granule as number, this.next.cached.align));
+    this.room = new WaitingRoom(this.ctx, this.layer, this.evicting, this.plugMe, this.pass);
+    this.writeBack = new WriteBack(
+      this.ctx,
+      this,
+      this.next,
+      this.layer,
+      image,
+      this.room,
+      this.pageDone,
+      this.flushDone,
+    );
+    this.room.writeBack = this.writeBack;
+    if (!this.writeBack.reserve()) {
       this.releaseMemory();
-      throw new MarsError(ErrorCode.LIMIT_REACHED, 'the payload memory is full', {
-        hint: 'Give the loop a larger arena.',
-      });
+      throw outOfMemory();
     }
-    this.setPower('on');
     this.untilCut = params.cutAtRequest as number;
-    this.armTimer(params.cutAfter as number);
+    this.powerOn();
   }
 
   /** A clean switch-off loses nothing: what is volatile is written back first. */
@@ -182,7 +179,7 @@ export class PowerfailBrick extends FilterBrick implements WriteBackEvents {
     if (name === 'cut' && value === true) this.cut();
     else if (name === 'restart' && value === true) this.restart();
     else if (name === 'cutAtRequest') this.untilCut = value as number;
-    else if (name === 'cutAfter') this.armTimer(value as number);
+    else if (name === 'cutAfter' && this.devicePower === 'on') this.armTimer(value as number);
   }
 
   override info(into: XioInfo): number {
@@ -199,25 +196,24 @@ export class PowerfailBrick extends FilterBrick implements WriteBackEvents {
     if (this.devicePower !== 'on') return this.ctx.loop.finish(o, -ESHUTDOWN);
     if (this.untilCut > 0 && --this.untilCut === 0) return this.cutIn(o);
     if (o.op === OP_READ) this.read(o);
-    else if (isVolatileOp(o)) this.write(o);
+    else if (isVolatileOp(o)) this.room.write(o);
     else if (o.op === OP_TRIM || o.op === OP_CACHE) this.pass(o);
-    else this.barrier(o);
+    else this.room.barrier(o);
   }
 
   override complete(o: XioObject): void {
     const a = aspectOf(o, this.ctx.slot);
     if (o.op === OP_READ) this.readReturned(o, a);
     else if (a.owesFlush) this.passedReturned(o, a);
-    else o.done(this.verdict(o));
+    else {
+      this.plugUnlessIdle();
+      o.done(this.verdict(o));
+    }
   }
 
   /** One round of everything that can go on now. */
   override endBatch(): void {
-    this.absorbWaiting();
-    this.passBarriers();
-    this.writeBack.pump();
-    if (!this.unsynced.isEmpty) this.sync();
-    this.counters.writeBacks.n = this.writeBack.pages;
+    this.room.goOn();
     if (this.devicePower === 'failing') this.goOnFailing();
   }
 
@@ -248,7 +244,8 @@ export class PowerfailBrick extends FilterBrick implements WriteBackEvents {
       this.layer.overlay(o, o.len, a.startedAt);
     }
     this.layer.readEnds(a.generation);
-    if (!this.waiting.isEmpty) this.plug();
+    // It may have been the last one that needed what was written back meanwhile.
+    this.plugUnlessIdle();
     o.done(err);
   }
 
@@ -260,166 +257,31 @@ export class PowerfailBrick extends FilterBrick implements WriteBackEvents {
     o.len = len;
   }
 
-  private write(o: XioObject): void {
-    const a = aspectOf(o, this.ctx.slot);
-    a.request = ++this.requests;
-    a.absorbed = a.remaining = a.err = 0;
-    a.isOnItsWayUp = false;
-    this.counters.writes.n++;
-    const fits = this.waiting.isEmpty && this.absorb(o, a);
-    if (!fits) this.waiting.add(o);
-    if (!fits || o.flags & F_FUA) this.plug();
-  }
-
-  /** @returns false when the layer is full; what is in it stays, and counts */
-  private absorb(o: XioObject, a: Aspect): boolean {
-    const { layer } = this;
-    const isFua = (o.flags & F_FUA) !== 0;
-    const before = layer.lastNr;
-    a.absorbed = layer.absorb(o, a.absorbed, a.request, isFua ? o : null);
-    if (isFua) this.wantOwn(a, before);
-    if (a.absorbed < o.len) return false;
-    if (!isFua) this.ctx.loop.finish(o, 0);
-    else if (a.remaining === 0) this.durableNext(o, a);
-    return true;
-  }
-
-  private wantOwn(a: Aspect, before: number): void {
-    for (let f = this.layer.dirtyNewest; f !== null && f.nr > before; f = f.dirtyBefore) {
-      a.remaining++;
-      this.writeBack.want(f.page!);
-    }
-  }
-
-  /** FLUSH, EXTENTS and long ZERO: first everything that is volatile now goes below. */
-  private barrier(o: XioObject): void {
-    const a = aspectOf(o, this.ctx.slot);
-    a.limit = this.layer.lastNr;
-    a.err = 0;
-    a.isOnItsWayUp = false;
-    this.barriers.add(o);
-    this.writeBack.wantUpTo(a.limit);
-    this.plug();
-  }
-
-  private pass(o: XioObject): void {
+  private readonly pass = (o: XioObject): void => {
     const a = aspectOf(o, this.ctx.slot);
     a.owesFlush = (o.flags & F_FUA) !== 0 && this.next.cached.fua === SUPPORT_NONE;
     if (a.owesFlush) o.flags &= ~F_FUA;
     o.push(this);
     this.next.io(o);
-  }
+  };
 
   private passedReturned(o: XioObject, a: Aspect): void {
     o.flags |= F_FUA;
     a.owesFlush = false;
     a.err = this.verdict(o);
     a.isOnItsWayUp = true;
-    if (a.err < 0) this.answer(o, a.err);
-    else this.durableNext(o, a);
+    this.plugUnlessIdle();
+    this.room.durableNext(o, a);
+  }
+
+  private readonly plugMe = (): void => this.plug();
+
+  private plugUnlessIdle(): void {
+    if (this.devicePower === 'failing' || this.room.isCrowded) this.plug();
   }
 
   private verdict(o: XioObject): number {
     return this.devicePower === 'on' ? o.err : -ESHUTDOWN;
-  }
-
-  private answer(o: XioObject, err: number): void {
-    if (aspectOf(o, this.ctx.slot).isOnItsWayUp) o.done(err);
-    else this.ctx.loop.finish(o, err);
-  }
-
-  private durableNext(o: XioObject, a: Aspect): void {
-    if (a.err < 0) return this.answer(o, a.err);
-    this.unsynced.add(o);
-    this.plug();
-  }
-
-  // ---- progress
-
-  private absorbWaiting(): void {
-    for (let o = this.waiting.oldest; o !== null; o = this.waiting.oldest) {
-      // It leaves the queue first: `finish` must not find it in one.
-      this.waiting.take();
-      if (this.absorb(o, aspectOf(o, this.ctx.slot))) continue;
-      this.waiting.putBack(o);
-      if (this.writeBack.isIdle) this.evict();
-      return;
-    }
-  }
-
-  private passBarriers(): void {
-    const { slot } = this.ctx;
-    for (let o = this.barriers.oldest; o !== null; o = this.barriers.oldest) {
-      const a = aspectOf(o, slot);
-      const dirty = this.layer.dirtyOldest;
-      if (dirty !== null && dirty.nr <= a.limit) return;
-      this.barriers.take();
-      if (o.op === OP_FLUSH) this.unsynced.add(o);
-      else this.pass(o);
-    }
-  }
-
-  private sync(): void {
-    if (this.writeBack.isFlushing || !this.writeBack.flush()) return;
-    for (let o = this.unsynced.take(); o !== null; o = this.unsynced.take()) this.syncing.add(o);
-  }
-
-  /** Pages at random: a real cache has reasons of its own for its order. */
-  private evict(): void {
-    const { fragments, dirty } = this.layer;
-    const count = Math.min(MAX_FLYING_PAGES, 1 + (dirty >>> 3));
-    for (let n = 0; n < count && dirty > 0; n++) {
-      let i = this.evicting.int(fragments.length);
-      while (!fragments[i]!.isDirty) i = (i + 1) % fragments.length;
-      this.writeBack.want(fragments[i]!.page!);
-      this.counters.evictions.n++;
-    }
-  }
-
-  cleaned(f: Fragment): void {
-    const o = f.owner;
-    if (o === null) return;
-    const a = aspectOf(o, this.ctx.slot);
-    if (--a.remaining === 0 && a.absorbed === o.len) this.durableNext(o, a);
-  }
-
-  failed(page: Page, err: number): void {
-    this.lastErr = err;
-    this.counters.writeBackErrors.n++;
-    for (let f = page.firstDirty; f !== null; f = f.newer) if (f.owner !== null) this.disown(f, err);
-    // Each of them may have waited for this page. A false alarm is safe, a missing one is not.
-    for (let o = this.barriers.take(); o !== null; o = this.barriers.take()) this.answer(o, err);
-    const starving = this.waiting.take();
-    if (starving !== null) this.giveUp(starving, err);
-  }
-
-  flushed(err: number): void {
-    this.lastErr = Math.min(this.lastErr, err);
-    for (let o = this.syncing.take(); o !== null; o = this.syncing.take()) this.answer(o, err);
-  }
-
-  progressed(): void {
-    this.plug();
-  }
-
-  decided(lost: number, kept: number): void {
-    this.counters.lost.n += lost;
-    this.counters.kept.n += kept;
-  }
-
-  /** The write that waits for this fragment will fail; it is answered when nothing of it waits any more. */
-  private disown(f: Fragment, err: number): void {
-    const o = f.owner!;
-    const a = aspectOf(o, this.ctx.slot);
-    f.owner = null;
-    a.err = err;
-    if (--a.remaining === 0 && a.absorbed === o.len) this.answer(o, err);
-  }
-
-  /** A write that is only partly in the layer fails; that part may or may not become durable, like any failed write. */
-  private giveUp(o: XioObject, err: number): void {
-    for (let f = this.layer.dirtyOldest; f !== null; f = f.dirtyAfter) if (f.owner === o) f.owner = null;
-    this.answer(o, err);
   }
 
   // ---- power of the device
@@ -428,11 +290,12 @@ export class PowerfailBrick extends FilterBrick implements WriteBackEvents {
   cut(): void {
     if (this.devicePower !== 'on' || !this.power.ledOn) return;
     this.setPower('failing');
-    this.counters.cuts.n++;
+    this.timerNr++;
+    this.cuts.n++;
     this.survival.draw();
     this.writeBack.survival = this.survival;
     this.hasFlushedSurvivors = this.isRestartWanted = false;
-    this.failAll();
+    this.room.failAll(-ESHUTDOWN);
     this.writeBack.forgetWanted();
     this.writeBack.wantUpTo(this.layer.lastNr);
     this.plug();
@@ -440,32 +303,32 @@ export class PowerfailBrick extends FilterBrick implements WriteBackEvents {
 
   /** Power fails while this request is under way: of a write, some may have reached the cache. */
   private cutIn(o: XioObject): void {
-    if (isVolatileOp(o)) this.layer.absorb(o, 0, ++this.requests, null);
+    if (isVolatileOp(o)) this.room.absorbUnanswered(o);
     this.cut();
     this.ctx.loop.finish(o, -ESHUTDOWN);
   }
 
-  private failAll(): void {
-    for (let f = this.layer.dirtyOldest; f !== null; f = f.dirtyAfter) if (f.owner !== null) this.disown(f, -ESHUTDOWN);
-    for (const queue of [this.waiting, this.barriers, this.unsynced, this.syncing]) {
-      for (let o = queue.take(); o !== null; o = queue.take()) this.answer(o, -ESHUTDOWN);
-    }
-  }
-
   /** What survives is written and flushed; then the device is off, and its memory is empty. */
   private goOnFailing(): void {
-    if (!this.writeBack.isIdle || this.layer.dirty > 0) return;
+    // Nothing that is still under way below may take effect in the next life.
+    if (!this.writeBack.isIdle || this.layer.dirty > 0 || this.inflight > 0) return;
     if (!this.hasFlushedSurvivors) this.hasFlushedSurvivors = this.writeBack.flush();
     else {
       this.writeBack.survival = null;
       this.setPower('off');
-      if (this.isRestartWanted) this.restart();
+      if (this.isRestartWanted) this.powerOn();
+      else this.armTimer(this.ctx.params.restartAfter as number);
     }
   }
 
   private restart(): void {
     if (this.devicePower === 'failing') this.isRestartWanted = true;
-    else if (this.devicePower === 'off') this.setPower('on');
+    else if (this.devicePower === 'off') this.powerOn();
+  }
+
+  private powerOn(): void {
+    this.setPower('on');
+    this.armTimer(this.ctx.params.cutAfter as number);
   }
 
   private setPower(power: DevicePower): void {
@@ -474,9 +337,10 @@ export class PowerfailBrick extends FilterBrick implements WriteBackEvents {
     this.ctx.publish('cut', power !== 'on');
   }
 
+  /** One timer at a time: for the next cut while power is on, for the restart while it is off. */
   private armTimer(afterMs: number): void {
     this.timerNr++;
-    if (afterMs > 0) this.clock.after(afterMs, this.timerNr, this.cutByTimer);
+    if (afterMs > 0) this.clock.after(afterMs, this.timerNr, this.timerFired);
   }
 
   // ---- cold path
@@ -490,29 +354,36 @@ export class PowerfailBrick extends FilterBrick implements WriteBackEvents {
     await loop.whenQuiet(() => this.devicePower !== 'failing');
     if (this.devicePower === 'off') return;
     for (let round = 0; round < MAX_STOP_ROUNDS; round++) {
-      this.lastErr = 0;
+      this.room.lastErr = 0;
       this.writeBack.wantUpTo(this.layer.lastNr);
       this.plug();
       await loop.whenQuiet(() => this.writeBack.isIdle);
       if (this.layer.dirty > 0) continue;
-      this.lastErr = 0;
-      await loop.whenQuiet(() => this.writeBack.isFlushing || this.writeBack.flush());
+      this.room.lastErr = 0;
+      // One that is under way may have been sent too early to cover everything.
+      await loop.whenQuiet(() => !this.writeBack.isFlushing && this.writeBack.flush());
       await loop.whenQuiet(() => !this.writeBack.isFlushing);
-      if (this.lastErr === 0) return;
+      if (this.room.lastErr === 0) return;
     }
-    throw new MarsError(ErrorCode.STOP_FAILED, `volatile data cannot be written back (${errnoName(this.lastErr)})`, {
-      hint: `Look at what lies below "${this.name}"; ${this.volatileBytes} bytes are in its cache.`,
-      details: { errno: -this.lastErr, volatileBytes: this.volatileBytes },
-    });
+    throw new MarsError(
+      ErrorCode.STOP_FAILED,
+      `volatile data cannot be written back (${errnoName(this.room.lastErr)})`,
+      {
+        hint: `Look at what lies below "${this.name}"; ${this.volatileBytes} bytes are in its cache.`,
+        details: { errno: -this.room.lastErr, volatileBytes: this.volatileBytes },
+      },
+    );
   }
 
   private releaseMemory(): void {
-    this.layer.close();
     this.writeBack.close();
+    this.ctx.mem.release(this.bounce);
+    this.bounce = -1;
   }
 }
 
-/** Is kept in the cache, not passed below. */
-function isVolatileOp(o: XioObject): boolean {
-  return o.op === OP_WRITE || (o.op === OP_ZERO && o.len <= MAX_VOLATILE_ZERO_BYTES);
+function outOfMemory(): MarsError {
+  return new MarsError(ErrorCode.LIMIT_REACHED, 'the payload memory is full', {
+    hint: 'Give the loop a larger arena.',
+  });
 }

@@ -1,13 +1,13 @@
 import { ARENA_PAGE, F_NODATA, OP_ZERO, invariant, type Arena, type XioObject } from '@mars/brick-core';
 
 export const PAGE = ARENA_PAGE;
-/** Pages of one block taken from the arena; with the page of its header room that makes a power of two. */
-const SLAB_PAGES = 63;
+/** Pages that are allocated at once. */
+const SLAB_PAGES = 64;
 
-/** What one write changed in one page. Pooled; its slot of the arena belongs to it for good. */
+/** What one write changed in one page. Pooled; its memory belongs to it for good. */
 export class Fragment {
   page: Page | null = null;
-  /** Bytes of the page that the write changed, `[from, to)`; they stand at the same place in the slot. */
+  /** Bytes of the page that the write changed, `[from, to)`; they stand at the same place in `bytes`. */
   from = 0;
   to = 0;
   /** Order among all fragments. */
@@ -25,7 +25,7 @@ export class Fragment {
   dirtyBefore: Fragment | null = null;
   dirtyAfter: Fragment | null = null;
 
-  constructor(readonly buf: number) {}
+  constructor(readonly bytes: Uint8Array) {}
 }
 
 export type PageState = 'idle' | 'wanted' | 'flying';
@@ -65,6 +65,9 @@ export class Page {
  * ```
  * A fragment that was written back (clean) is kept while a read is under way that started before: what that read brings from
  * below may be older. Such fragments wait in limbo, in two generations: the older one is freed when its last read has ended.
+ *
+ * The memory is not the arena's: a cache that fills it would starve the requests that it serves. Bytes pass between the two
+ * through a bounce page, because `TypedArray.set` copies whole views, and a view per request would be garbage.
  */
 export class VolatileLayer {
   dirtyOldest: Fragment | null = null;
@@ -80,35 +83,28 @@ export class VolatileLayer {
   /** End of the last volatile byte since the layer was empty, bytes. */
   endBytes = 0.5;
   readonly fragments: Fragment[] = [];
-  private readonly slabs: number[] = [];
   private readonly buckets: (Page | null)[];
   private freeFragment: Fragment | null = null;
   private freePage: Page | null = null;
+  private readonly bounceView: Uint8Array;
   private generation = 0;
   private readonly reading = [0, 0];
   private readonly limboHead: (Fragment | null)[] = [null, null];
   private readonly limboTail: (Fragment | null)[] = [null, null];
 
-  /** @param limit fragments at most; each takes a page */
+  /**
+   * @param bounce arena offset of a page that belongs to this layer
+   * @param limit fragments at most; each takes a page
+   */
   constructor(
     private readonly mem: Arena,
+    readonly bounce: number,
     private readonly limit: number,
   ) {
+    this.bounceView = new Uint8Array(mem.memory, bounce, PAGE);
     const buckets = 2 ** Math.ceil(Math.log2(Math.max(16, limit)));
     this.buckets = new Array<Page | null>(buckets).fill(null);
     this.endBytes = 0;
-  }
-
-  /** Gives all memory back; the layer must be empty, or its contents are to be forgotten. */
-  close(): void {
-    for (const slab of this.slabs.splice(0)) this.mem.release(slab);
-    this.fragments.length = 0;
-    this.freeFragment = null;
-  }
-
-  /** Takes memory now instead of with the first write. False when the arena has none. */
-  reserve(): boolean {
-    return this.freeFragment !== null || this.addSlab();
   }
 
   /**
@@ -125,8 +121,7 @@ export class VolatileLayer {
       f.to = Math.min(PAGE, f.from + o.len - done);
       f.request = request;
       f.owner = owner;
-      if (o.op === OP_ZERO) this.mem.fill(f.buf + f.from, f.to - f.from, 0);
-      else this.mem.copy(f.buf + f.from, o.buf + done, f.to - f.from);
+      this.fill(f, o, done);
       this.append(f, this.findOrAdd(page));
       done += f.to - f.from;
     }
@@ -146,6 +141,11 @@ export class VolatileLayer {
       const found = this.find(page);
       if (found !== null) this.overlayPage(o, len, found, startedAt);
     }
+  }
+
+  /** Brings the bytes of a fragment to the bounce page, each to its place. */
+  fetch(f: Fragment): void {
+    this.mem.u8.set(f.bytes, this.bounce);
   }
 
   find(nr: number): Page | null {
@@ -212,7 +212,17 @@ export class VolatileLayer {
       if (!f.isDirty && f.cleanedAt <= startedAt) continue;
       const from = Math.max(f.from, -base);
       const to = Math.min(f.to, len - base);
-      if (from < to) this.mem.copy(o.buf + base + from, f.buf + from, to - from);
+      if (from >= to) continue;
+      this.fetch(f);
+      this.mem.copy(o.buf + base + from, this.bounce + from, to - from);
+    }
+  }
+
+  private fill(f: Fragment, o: XioObject, done: number): void {
+    if (o.op === OP_ZERO) f.bytes.fill(0, f.from, f.to);
+    else {
+      this.mem.copy(this.bounce + f.from, o.buf + done, f.to - f.from);
+      f.bytes.set(this.bounceView);
     }
   }
 
@@ -233,7 +243,7 @@ export class VolatileLayer {
 
   private takeFragment(): Fragment | null {
     if (this.used >= this.limit) return null;
-    if (this.freeFragment === null && !this.addSlab()) return null;
+    if (this.freeFragment === null) this.addSlab();
     const f = this.freeFragment!;
     this.freeFragment = f.newer;
     this.used++;
@@ -253,18 +263,14 @@ export class VolatileLayer {
     this.used--;
   }
 
-  private addSlab(): boolean {
-    if (this.fragments.length >= this.limit) return false;
-    const slab = this.mem.alloc(SLAB_PAGES * PAGE);
-    if (slab < 0) return false;
-    this.slabs.push(slab);
+  private addSlab(): void {
+    const memory = new ArrayBuffer(SLAB_PAGES * PAGE);
     for (let i = 0; i < SLAB_PAGES; i++) {
-      const f = new Fragment(slab + i * PAGE);
+      const f = new Fragment(new Uint8Array(memory, i * PAGE, PAGE));
       this.fragments.push(f);
       f.newer = this.freeFragment;
       this.freeFragment = f;
     }
-    return true;
   }
 
   private bucketOf(nr: number): number {

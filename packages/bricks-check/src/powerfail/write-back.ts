@@ -4,6 +4,7 @@ import {
   invariant,
   type BrickContext,
   type Completer,
+  type Counter,
   type ObjectOwner,
   type XioInput,
   type XioObject,
@@ -37,14 +38,13 @@ export interface WriteBackEvents {
 export class WriteBack {
   /** Pages under way. */
   flying = 0;
-  /** Pages written back successfully. */
-  pages = 0;
   isFlushing = false;
   /** While set, only what survives is written. */
   survival: Survival | null = null;
   private wantedHead: Page | null = null;
   private wantedTail: Page | null = null;
   private mustRetry = false;
+  private readonly pages: Counter;
   /** Payloads of this brick's own: taken once and kept, so that write-back goes on when the arena is full. */
   private readonly buffers = new Int32Array(MAX_FLYING_PAGES);
   private freeBuffers = 0;
@@ -59,7 +59,9 @@ export class WriteBack {
     private readonly events: WriteBackEvents,
     private readonly pageDone: Completer,
     private readonly flushDone: Completer,
-  ) {}
+  ) {
+    this.pages = ctx.counter('writeBacks');
+  }
 
   get isIdle(): boolean {
     return this.flying === 0 && !this.isFlushing && this.wantedHead === null;
@@ -184,7 +186,7 @@ export class WriteBack {
       this.layer.clean(f);
       if (f === snapshot) break;
     }
-    this.pages++;
+    this.pages.n++;
     this.land(page, o);
     this.layer.freeLimbo();
   }
