@@ -1,6 +1,6 @@
 import { ErrorCode, MarsError, didYouMean } from '@mars/brick-core';
 import { RealFiles, RealNet, onSignal, runDir } from '@mars/platform';
-import type { StackBrickStatus, StackEvent, StackStatus } from '@mars/stack';
+import type { StackEvent, StackStatus } from '@mars/stack';
 import { ControlClient, findSockets } from './control/client.js';
 import type { ControlCommand } from './control/protocol.js';
 import { socketPath } from './control/server.js';
@@ -8,6 +8,7 @@ import { EXIT_GOOD, type ExitCode } from './exit.js';
 import { parseFacts } from './inputs.js';
 import { formatCount, formatUs } from './numbers.js';
 import { wantsColour } from './screen.js';
+import { LEDS, statusText } from './status-text.js';
 
 export interface CtlOptions {
   /** `[SOCKET] COMMAND [ARGUMENT …]` */
@@ -131,44 +132,16 @@ async function watch(client: ControlClient, json: boolean): Promise<void> {
   const stopped = new Promise<void>((resolve) => onSignal(['SIGINT', 'SIGTERM'], () => resolve()));
   client.listen((event) => print(json ? JSON.stringify(event) : eventText(event)));
   const status = await client.ask({ do: 'watch' });
-  if (!json) print(statusText(status as StackStatus));
+  if (!json) print(statusText(status as StackStatus, wantsColour(process.stdout)));
   await Promise.race([stopped, client.closed]);
 }
 
 function show(command: ControlCommand, result: unknown, json: boolean): void {
   if (json) print(JSON.stringify({ ok: true, result }));
-  else if (command.do === 'status') print(statusText(result as StackStatus));
+  else if (command.do === 'status') print(statusText(result as StackStatus, wantsColour(process.stdout)));
   else if (command.do === 'statistics') print(statisticsText(result as Parameters<typeof statisticsText>[0]));
   else if (command.do === 'insert') print(`inserted "${(result as { name: string }).name}"`);
   else print('done');
-}
-
-const LEDS = { on: '●', switching: '◐', off: '○' } as const;
-const LED_COLOURS = { on: '32', switching: '33', off: '90' } as const;
-
-function statusText({ stack, isSettled, bricks }: StackStatus): string {
-  const width = Math.max(...bricks.map((brick) => brick.name.length));
-  const lines = bricks.map((brick) => `${led(brick)} ${brick.name.padEnd(width)}  ${brick.type}${notes(brick)}`);
-  return [`${stack}${isSettled ? '' : ' (changing)'}`, ...lines].join('\n');
-}
-
-function led({ led: lamp, failure }: StackBrickStatus): string {
-  const [sign, colour] = failure === null ? [LEDS[lamp], LED_COLOURS[lamp]] : ['✖', '31'];
-  return wantsColour(process.stdout) ? `\u001b[${colour}m${sign}\u001b[0m` : sign;
-}
-
-function notes({ origin, byHand, held, inputs, why, failure }: StackBrickStatus): string {
-  const below = Object.entries(inputs).flatMap(([input, provider]) =>
-    provider === null ? [] : [`${input} → ${provider}`],
-  );
-  const all = [
-    below.join(', '),
-    origin.kind === 'stack' ? '' : `[${origin.kind === 'overlay' ? origin.name : origin.kind}]`,
-    byHand === null ? '' : `${byHand} by hand`,
-    held === 0 ? '' : `${held} under way`,
-    failure?.message ?? why ?? '',
-  ].filter((note) => note !== '');
-  return all.map((note) => `  ${note}`).join('');
 }
 
 function statisticsText(

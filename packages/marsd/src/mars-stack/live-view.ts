@@ -1,7 +1,8 @@
-import { renderTree, topsOf, type StackHandle, type StackPlan } from '@mars/stack';
+import { topsOf, type StackHandle, type StackPlan } from '@mars/stack';
 import { formatBytes, formatCount, formatSeconds, formatUs } from './numbers.js';
 import { Screen, wantsColour, type Terminal } from './screen.js';
 import type { Stage } from './stage.js';
+import { statusText } from './status-text.js';
 import { quantileUs, since, trafficOf, type Traffic } from './traffic.js';
 import { UiClock } from './ui-clock.js';
 
@@ -50,9 +51,9 @@ export class LiveView {
     const line = `${this.rateLine(trafficOf(statistics, topsOf(this.plan)))}   ${on}/${status.bricks.length} on`;
     if (!this.isInPlace) return void this.terminal.write(`${line}\n`);
     const colour = wantsColour(this.terminal);
+    const [, ...bricks] = statusText(status, colour).split('\n');
     const title = colour ? `\u001b[1m${status.stack}\u001b[0m` : status.stack;
-    const tree = renderTree(this.plan, { status, colour, paramLength: 50 });
-    this.screen.draw([`${title}  ${line}`, ...tree.split('\n').map((text) => `  ${text}`), '  Ctrl-C stops it']);
+    this.screen.draw([`${title}  ${line}`, ...bricks.map((text) => `  ${text}`), '  Ctrl-C stops it']);
   }
 
   private rateLine(traffic: Traffic | null): string {

@@ -68,9 +68,9 @@ async function main(argv: string[]): Promise<ExitCode> {
       'draws a stack',
       (args) =>
         stackFile(args)
-          .option('format', { choices: ['tree', 'dot', 'svg'] as const, default: 'tree' as GraphFormat })
+          .option('format', { choices: ['tree', 'dot', 'svg'] as const, default: 'tree' })
           .example('$0 graph stacks/demo-ram.yaml --format svg > demo.svg', ''),
-      does((args) => graph(args)),
+      does((args) => graph({ ...args, format: args.format as GraphFormat })),
     )
     .command(
       'list',

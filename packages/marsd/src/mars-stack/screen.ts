@@ -46,12 +46,15 @@ export class Screen {
   }
 }
 
+const ESCAPE = '\u001b';
+const COLOUR_CODE = new RegExp(`(${ESCAPE}\\[[0-9;]*m)`);
+
 /** A line that wraps would break the counting of lines; colour codes take no room. */
 function cut(line: string, width: number): string {
   let room = width;
   let out = '';
-  for (const part of line.split(/(\u001b\[[0-9;]*m)/)) {
-    if (part.startsWith('\u001b[')) out += part;
+  for (const part of line.split(COLOUR_CODE)) {
+    if (part.startsWith(`${ESCAPE}[`)) out += part;
     else {
       out += [...part].slice(0, room).join('');
       room = Math.max(0, room - [...part].length);

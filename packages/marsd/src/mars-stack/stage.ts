@@ -71,7 +71,7 @@ function simStage({ seed }: StageOptions): Stage {
     elapsedMs: () => world.nowMs,
     traceHash: () => world.traceHash,
     drive: (promise) => world.drive(promise, { maxEvents: NO_LIMIT }),
-    // eslint-disable-next-line @typescript-eslint/require-await -- same shape as the real stage
+
     close: async () => world.close(),
   };
 }

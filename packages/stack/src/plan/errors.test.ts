@@ -1,5 +1,5 @@
 import { formatStackError } from '../problems.js';
-import { testRegistry, transcript } from '../support.test.kit.js';
+import { testRegistry, transcript } from '../kit.test.js';
 import { loadStack } from './load.js';
 
 describe('Errors of stack files', () => {

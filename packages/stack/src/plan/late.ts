@@ -10,7 +10,7 @@ type Params = Record<string, ParamValue>;
 export function factsIn(value: ParamValue): string[] {
   if (isLate(value)) return value.$late.flatMap((part) => ('fact' in part ? [part.fact] : []));
   if (Array.isArray(value)) return value.flatMap(factsIn);
-  return typeof value === 'object' && value !== null ? Object.values(value as Params).flatMap(factsIn) : [];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(factsIn) : [];
 }
 
 export type Completed = { ok: true; params: Record<string, unknown> } | { ok: false; waitsFor: string[] };
@@ -34,7 +34,7 @@ export function completeParams(
       return value.$late.length === 1 ? part(value.$late[0]!) : value.$late.map((p) => String(part(p))).join('');
     if (Array.isArray(value)) return value.map(complete);
     if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.entries(value as Params).map(([key, inner]) => [key, complete(inner)]));
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, complete(inner)]));
   };
   const done = complete(params) as Record<string, unknown>;
   return waitsFor.length > 0 ? { ok: false, waitsFor: [...new Set(waitsFor)] } : { ok: true, params: done };
@@ -56,9 +56,7 @@ function withoutLate(value: ParamValue, path: Path, late: Path[]): unknown {
   }
   if (Array.isArray(value)) return value.map((item, nr) => withoutLate(item, [...path, nr], late) ?? '');
   if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value as Params).map(
-    ([key, inner]) => [key, withoutLate(inner, [...path, key], late)] as const,
-  );
+  const entries = Object.entries(value).map(([key, inner]) => [key, withoutLate(inner, [...path, key], late)] as const);
   return Object.fromEntries(entries.filter(([, inner]) => inner !== undefined));
 }
 
@@ -71,5 +69,5 @@ export function showParam(value: ParamValue): unknown {
   }
   if (Array.isArray(value)) return value.map(showParam);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value as Params).map(([key, inner]) => [key, showParam(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, showParam(inner)]));
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { isMarsError, type ErrorCodeName } from '@mars/brick-core';
-import { testRegistry } from '../support.test.kit.js';
+import { testRegistry } from '../kit.test.js';
 import { checkStack, loadStack, type LoadedStack } from './load.js';
 import { applyOverlay, overlayOf, withoutFilter } from './overlay.js';
 import { wireName, type StackPlan, type VarValues } from './types.js';

@@ -169,7 +169,8 @@ function itemsOf(
 
 /** What joins members of families over one list: the element's `key`, else its `name` or `path`, else itself. */
 function keyOf(element: unknown, nr: number): string {
-  if (typeof element !== 'object' || element === null) return String(element);
-  const { key, name, path } = element as Record<string, unknown>;
-  return String(key ?? name ?? path ?? nr);
+  const isWord = (value: unknown): value is string | number => typeof value === 'string' || typeof value === 'number';
+  if (isWord(element)) return String(element);
+  const { key, name, path } = Object(element) as Record<string, unknown>;
+  return String([key, name, path].find(isWord) ?? nr);
 }

@@ -213,5 +213,5 @@ function joined(parts: readonly (LatePart | { value: unknown })[]): ParamValue {
 }
 
 function asText(value: unknown): string {
-  return typeof value === 'string' ? value : typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }

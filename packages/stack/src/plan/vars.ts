@@ -35,10 +35,7 @@ const TYPE_HELP: Readonly<Record<VarType, string>> = {
 
 /** Gives every declared variable its value: the caller's, else the default. Texts are read as the declared type. */
 export function resolveVars(doc: SourceDocument, given: VarValues, mayMiss: boolean, problems: Problems): Variables {
-  const declared = ((doc.value as { vars?: Record<string, VarDeclaration> }).vars ?? {}) as Record<
-    string,
-    VarDeclaration
-  >;
+  const declared = (doc.value as { vars?: Record<string, VarDeclaration> }).vars ?? {};
   const values = new Map<string, unknown>();
   const secrets = new Map<string, string>();
   const missing = new Set<string>();

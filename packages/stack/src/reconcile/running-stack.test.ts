@@ -8,7 +8,7 @@ import { loadStack, type LoadedStack } from '../plan/load.js';
 import { overlayOf } from '../plan/overlay.js';
 import type { VarValues } from '../plan/types.js';
 import { stackStatus$ } from '../status-stream.js';
-import { TestFragile, TestLogger, testBricks } from '../support.test.kit.js';
+import { TestFragile, TestLogger, testBricks } from '../kit.test.js';
 import { openStack } from './running-stack.js';
 
 const DEMO = `

@@ -110,7 +110,6 @@ class RunningStack implements StackHandle {
     return this.basePlan.stack;
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- a handle answers asynchronously, wherever the stack runs
   async status(): Promise<StackStatus> {
     const view = this.viewNow();
     const { plan, graph, power, notes, facts, isSettled } = this;
@@ -120,18 +119,15 @@ class RunningStack implements StackHandle {
     );
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await
   async statistics(): Promise<Record<string, BrickStats>> {
     const stats = this.graph.names().map((name) => [name, this.graph.get(name).stats.snapshot()] as const);
     return this.redactor.data(Object.fromEntries(stats));
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await
   async resetStatistics(): Promise<void> {
     for (const name of this.graph.names()) this.graph.get(name).stats.reset();
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await
   async apply(plan: StackPlan, secrets?: Record<string, string>): Promise<void> {
     this.refuseWhenClosing();
     if (secrets !== undefined) {
@@ -142,14 +138,12 @@ class RunningStack implements StackHandle {
     this.wake();
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await
   async setFacts(facts: Facts): Promise<void> {
     this.refuseWhenClosing();
     this.facts = { ...facts };
     this.wake();
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await
   async override(brick: string, power: 'on' | 'off' | 'auto'): Promise<void> {
     this.refuseWhenClosing();
     this.planned(brick);

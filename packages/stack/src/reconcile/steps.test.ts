@@ -2,7 +2,7 @@ import type { BrickRegistry } from '@mars/brick-core';
 import type { FactValue } from '../expression/types.js';
 import { loadStack } from '../plan/load.js';
 import type { StackPlan } from '../plan/types.js';
-import { testRegistry, transcript } from '../support.test.kit.js';
+import { testRegistry, transcript } from '../kit.test.js';
 import { nextSteps, stepKey, stepText, type Step } from './steps.js';
 import { computeTarget, type Target } from './target.js';
 import type { BrickView, WireView } from './view.js';
@@ -89,7 +89,7 @@ class PaperStack {
         return (rewire(null, ''), undefined);
       case 'param':
         change({ values: { ...brick!.values, [step.param]: target.bricks.get(step.brick)!.values![step.param] } });
-        return `${stepText(step)} to ${step.value === undefined ? 'its default' : String(step.value)}`;
+        return `${stepText(step)} to ${step.value === undefined ? 'its default' : (step.value as string)}`;
       case 'press':
         return (change({ led: 'on', button: true }), undefined);
       case 'release':

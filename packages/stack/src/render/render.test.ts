@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { StackStatus } from '../handle.js';
 import { loadStack } from '../plan/load.js';
 import type { StackPlan } from '../plan/types.js';
-import { testRegistry, transcript } from '../support.test.kit.js';
+import { testRegistry, transcript } from '../kit.test.js';
 import { renderDot } from './dot.js';
 import { layoutOf } from './layout.js';
 import { renderSvg } from './svg.js';

@@ -78,7 +78,7 @@ class DocumentReader {
       });
     }
     if (doc.errors.length > 0 || doc.contents === null) return [];
-    return [{ file, value: this.valueOf(doc.contents as Node, []), places }];
+    return [{ file, value: this.valueOf(doc.contents, []), places }];
   }
 
   private valueOf(node: Node | null, path: Path): unknown {
