@@ -26,13 +26,14 @@ class Story {
 }
 
 describe('Durability', () => {
-  it('allows anything but unfilled memory where nothing is durable', () => {
+  it('allows whatever may have been there before, or written since, where nothing is durable', () => {
     const story = new Story();
     story.acknowledge(5, 6);
     assert.ok(story.allows(5));
     assert.ok(story.durability.allows(700, 'zeroes', 0));
     assert.ok(story.durability.allows(700, 'foreign', 0));
-    assert.ok(!story.durability.allows(700, 'unfilled', 0));
+    for (const finding of ['unfilled', 'misplaced', 'torn'] as const)
+      assert.ok(!story.durability.allows(700, finding, 0));
   });
 
   it('asks for what was acknowledged before the issue of an answered flush, and allows what came later', () => {

@@ -84,16 +84,17 @@ export class Durability {
 
   /** May `sector` hold this after a power cut? `version` counts for the finding 'version'. Cold path. */
   allows(sector: number, finding: Finding, version: number): boolean {
-    const promises = this.leaves.get(Math.floor(sector / LEAF_SECTORS));
-    if (promises === undefined) return true;
-    const i = sector % LEAF_SECTORS;
-    const floor = promises.floor[i]!;
     if (finding === 'unfilled') return false;
+    const promises = this.leaves.get(Math.floor(sector / LEAF_SECTORS));
+    const i = sector % LEAF_SECTORS;
+    const floor = promises?.floor[i] ?? 0;
+    const zeroed = promises?.zeroed[i] ?? 0;
+    const trimmed = promises?.trimmed[i] ?? 0;
     // After a TRIM anything may be found, also what had been replaced long ago.
-    if (promises.trimmed[i]! > 0 && promises.trimmed[i]! >= floor) return true;
+    if (trimmed > 0 && trimmed >= floor) return true;
     if (finding === 'version') return version >= floor;
-    // What was there before the first write may be anything that is not ours, and may come back while nothing is durable.
-    if (finding === 'zeroes') return floor === 0 || (promises.zeroed[i]! > 0 && promises.zeroed[i]! >= floor);
+    if (finding === 'zeroes') return floor === 0 || (zeroed > 0 && zeroed >= floor);
+    // What was there before the first write is not ours, and may come back while nothing is durable.
     return finding === 'foreign' && floor === 0;
   }
 
