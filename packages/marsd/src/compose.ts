@@ -1,4 +1,4 @@
-import { checkBricks } from '@mars/bricks-check';
+import { checkBricks, registerCheckServices } from '@mars/bricks-check';
 import { ifBricks } from '@mars/bricks-if';
 import {
   BrickRegistry,
@@ -22,6 +22,7 @@ const PACKAGES: readonly { source: string; bricks: readonly BrickClass[] }[] = [
  */
 export function composeHost(host: DependencyContainer, services: HostServices): DependencyContainer {
   composeServices(host, services);
+  registerCheckServices(host);
   for (const { source, bricks } of PACKAGES) registerBricks(host, bricks, source);
   return host;
 }
