@@ -62,9 +62,11 @@ console.log('ready', ...fronts.map((name) => graph.get(name).stats.snapshot().fa
 
 async function stop() {
   for (const name of [...fronts, 'store']) await graph.release(name);
+  const stats = graph.status();
+  for (const name of [...fronts, 'store']) await graph.destroy(name);
   const left = platform.loop.pool.outstanding().length;
-  if (process.env.NBD_SERVE_REPORT)
-    console.log('report', JSON.stringify({ left, arenaBytes: platform.loop.arena.usedBytes, stats: graph.status() }));
+  const arenaBytes = platform.loop.arena.usedBytes;
+  if (process.env.NBD_SERVE_REPORT) console.log('report', JSON.stringify({ left, arenaBytes, stats }));
   await platform.close();
   process.exit(left === 0 ? 0 : 1);
 }
