@@ -1,5 +1,6 @@
 import { checkBricks, registerCheckServices } from '@mars/bricks-check';
 import { ifBricks } from '@mars/bricks-if';
+import { ioBricks } from '@mars/bricks-io';
 import {
   BrickRegistry,
   adaptorBricks,
@@ -14,6 +15,7 @@ import {
 const PACKAGES: readonly { source: string; bricks: readonly BrickClass[] }[] = [
   { source: '@mars/bricks-check', bricks: checkBricks },
   { source: '@mars/bricks-if', bricks: ifBricks },
+  { source: '@mars/bricks-io', bricks: ioBricks },
 ];
 
 /**

@@ -31,7 +31,7 @@ export function renderSvg(plan: StackPlan, options: { status?: StackStatus } = {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">`,
     `<title>${escape(title)}</title>`,
     STYLE,
-    `<text class="title" x="${BOX.margin}" y="${BOX.margin + 8}">${escape(shorten(title, Math.floor(width / 8)))}</text>`,
+    `<text class="title" x="${BOX.margin}" y="${BOX.margin + 8}">${escape(titleFor(title, plan.stack, width))}</text>`,
     ...plan.wires.map((wire) => line(plan, wire, layout)),
     ...boxes,
     '</svg>',
@@ -102,6 +102,12 @@ function corner({ row, x }: Placed): { x: number; y: number } {
 
 function round(n: number): number {
   return Math.round(n * 10) / 10;
+}
+
+/** The whole title when there is room for it (a bold character takes about 9 pixels), else the name alone. */
+function titleFor(title: string, name: string, width: number): string {
+  const room = Math.floor((width - 2 * BOX.margin) / 9);
+  return title.length <= room ? title : shorten(name, room);
 }
 
 function shorten(text: string, length: number): string {
