@@ -2,10 +2,8 @@ import {
   ErrorCode,
   Graph,
   MarsError,
-  causeText,
   checkParams,
   didYouMean,
-  isMarsError,
   silentLogger,
   type BrickRegistry,
   type BrickStats,
@@ -14,13 +12,14 @@ import {
   type Logger,
   type Loop,
 } from '@mars/brick-core';
-import { factsOf, type FactValue, type Facts } from '../expression/types.js';
+import type { FactValue, Facts } from '../expression/types.js';
 import type { SettledReport, StackEvent, StackFailure, StackHandle, StackStatus } from '../handle.js';
 import { MAX_STEPS_PER_BRICK, RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.js';
-import { factsIn } from '../plan/late.js';
+import { changedBricks, factsOfBrick } from '../plan/compare.js';
 import { applyOverlay, withoutFilter, type Overlay } from '../plan/overlay.js';
 import type { PlannedBrick, StackPlan } from '../plan/types.js';
 import { Executor } from './executor.js';
+import { asError, failureFrom } from './failure.js';
 import { Redactor } from './redact.js';
 import { renderStatus } from './status.js';
 import { nextSteps, stepKey, stepText, type Step } from './steps.js';
@@ -464,28 +463,4 @@ class RunningStack implements StackHandle {
       if (!isDone()) this.waiters.add(isDone);
     });
   }
-}
-
-function factsOfBrick(brick: PlannedBrick): string[] {
-  const inCondition = brick.on.kind === 'expression' ? [...factsOf(brick.on.expression).keys()] : [];
-  return [...inCondition, ...factsIn(brick.params)];
-}
-
-/** Bricks that are only in one of the plans, and those whose wires differ. */
-function changedBricks(before: StackPlan, after: StackPlan): string[] {
-  const names = (plan: StackPlan): string[] => plan.bricks.map((brick) => brick.name);
-  const wires = (plan: StackPlan): Map<string, string> =>
-    new Map(plan.bricks.map(({ name }) => [name, JSON.stringify(plan.wires.filter((wire) => wire.consumer === name))]));
-  const [old, now] = [wires(before), wires(after)];
-  return [...new Set([...names(before), ...names(after)])].filter((name) => old.get(name) !== now.get(name));
-}
-
-function failureFrom(error: unknown): StackFailure {
-  if (!isMarsError(error)) return { code: 'UNEXPECTED', message: causeText(error), hint: null };
-  return { code: error.code, message: error.message, hint: error.hint ?? null };
-}
-
-function asError({ code, message, hint }: StackFailure): MarsError {
-  const known = code in ErrorCode ? (code as keyof typeof ErrorCode) : ErrorCode.START_FAILED;
-  return new MarsError(known, message, hint === null ? {} : { hint });
 }
