@@ -10,10 +10,13 @@ const RINGS = [
   { name: 'layers', about: 'who may import whom', command: ['npm', ['run', '-s', 'check:layers']] },
   { name: 'unit', about: 'unit tests and brick conformance', files: ['packages/*/dist/**/*.test.js'] },
   { name: 'native', about: 'the addon by itself', files: ['native/test/*.test.mjs'] },
-  { name: 'sim', about: 'seeded simulations', files: ['test/sim/*.test.mjs'] },
-  { name: 'crash', about: 'kill -9 and restart', files: ['test/crash/*.test.mjs'] },
+  { name: 'machine', about: 'bricks on the real and the simulated machine', files: ['test/machine/*.test.mjs'] },
+  {
+    name: 'sim',
+    about: 'seeded simulations: 20 seeds of each scenario, twice',
+    command: ['node', ['scripts/sim.mjs', '--seeds', '20', '--twice']],
+  },
   { name: 'interop', about: 'programs that we did not write', files: ['test/interop/*.test.mjs'] },
-  { name: 'host', about: 'real hosts in namespaces', files: ['test/host/*.test.mjs'] },
   { name: 'package', about: 'packed packages, installed elsewhere', files: ['test/package/*.test.mjs'] },
 ];
 
