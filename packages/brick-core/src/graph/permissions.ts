@@ -3,13 +3,11 @@ import { FilterBrick } from '../brick/filter-brick.js';
 import type { Permission } from '../brick/meta.js';
 import type { Wire } from '../brick/wire.js';
 import { ErrorCode, MarsError } from '../errors.js';
+import type { ConsumersOf } from './topology.js';
 
 const DEFAULT_PERM: readonly Permission[] = ['read', 'write'];
 const DEFAULT_SHARE: readonly Permission[] = ['read'];
 const SHARE_ALL: readonly Permission[] = ['read', 'write', 'resize'];
-
-/** All wires of the graph that end at this brick. */
-export type ConsumersOf = (provider: BrickBase) => readonly Wire[];
 
 /**
  * Who claims what, seen at the moment when `pressing` is switched on (or rewired): a filter that does not say asks for

@@ -1,0 +1,103 @@
+import { cancelStart, inTurn, pressBrick, releaseBrick, type BrickBase } from '../brick/brick-base.js';
+import type { Wire, WireWatcher } from '../brick/wire.js';
+import { ErrorCode, MarsError, causeText } from '../errors.js';
+import type { Adaptors } from './adapt.js';
+import type { GraphState } from './graph-state.js';
+import { spreadInfo, type AdaptMode } from './offers.js';
+import { checkPermissions } from './permissions.js';
+import { allWires } from './topology.js';
+import { checkDepth, checkProvider } from './wiring.js';
+
+/**
+ * Power: providers on before consumers and off after them, and what must hold when a brick goes on. Jobs for one brick run
+ * in turn, those for different bricks side by side. Source: bricks.md 1.6, 5.8.
+ */
+export class Switching implements WireWatcher {
+  /** Whether a pressed brick may have adaptors. */
+  private readonly modes = new WeakMap<BrickBase, AdaptMode>();
+
+  constructor(
+    private readonly state: GraphState,
+    private readonly adaptors: Adaptors,
+  ) {}
+
+  press(brick: BrickBase, adapt: AdaptMode): Promise<void> {
+    return inTurn(brick, () => this.pressNow(brick, adapt));
+  }
+
+  release(brick: BrickBase): Promise<void> {
+    cancelStart(brick);
+    return inTurn(brick, () => this.releaseNow(brick));
+  }
+
+  adaptModeOf(brick: BrickBase): AdaptMode {
+    return this.modes.get(brick) ?? 'auto';
+  }
+
+  brickThrew(brick: BrickBase, error: unknown): void {
+    // Requests that are still under way in it may make it throw again; once is enough to say it.
+    if (brick.power.forceOff) return;
+    const { log } = this.state;
+    log.error(
+      { brick: brick.name, type: brick.meta.type, err: error },
+      'a brick threw on the data path; it is switched off',
+    );
+    this.state.emit({ kind: 'threw', brick: brick.name, message: causeText(error) });
+    brick.power.forceOff = true;
+    brick.power.set('switching');
+    // The led falls at once, so every further request is answered ESHUTDOWN; what is under way may still come back.
+    void inTurn(brick, () => this.switchOff(brick)).catch((cause: unknown) =>
+      log.error({ brick: brick.name, err: cause }, 'switching off a faulty brick failed'),
+    );
+  }
+
+  private async pressNow(brick: BrickBase, adapt: AdaptMode): Promise<void> {
+    if (brick.power.led === 'on') return;
+    const wires = allWires(brick);
+    for (const wire of wires) checkProvider(wire);
+    const connected = wires.filter((wire) => wire.connected);
+    checkPermissions(brick, connected, this.state.consumersOf);
+    checkDepth(brick);
+    // From here on the others see that this brick claims its permissions, and its providers stay on.
+    brick.power.button = true;
+    this.modes.set(brick, adapt);
+    try {
+      for (const wire of connected) await this.adaptors.negotiate(wire, adapt);
+      await this.announced(brick, () => pressBrick(brick));
+    } catch (error) {
+      brick.power.button = false;
+      await this.adaptors.dropFor(brick);
+      throw error;
+    }
+    spreadInfo(this.state, brick);
+  }
+
+  private async releaseNow(brick: BrickBase): Promise<void> {
+    const isInUse = ({ consumer: { power } }: Wire): boolean => power.button || !power.ledOff;
+    const wire = this.state.consumersOf(brick).find(isInUse);
+    if (wire !== undefined) {
+      throw new MarsError(ErrorCode.POWER_CONSUMER_ON, `"${brick.name}" serves "${wire.consumer.name}", which is on`, {
+        hint: `Switch "${wire.consumer.name}" off first.`,
+      });
+    }
+    await this.switchOff(brick);
+  }
+
+  private async switchOff(brick: BrickBase): Promise<void> {
+    const { loop } = this.state;
+    try {
+      await this.announced(brick, () => releaseBrick(brick, loop, () => this.state.heldOf(brick)));
+    } finally {
+      await this.adaptors.dropFor(brick);
+    }
+  }
+
+  /** Whatever comes of it, listeners hear how the led stands now. */
+  private async announced(brick: BrickBase, job: () => Promise<void>): Promise<void> {
+    try {
+      await job();
+    } finally {
+      this.state.emit({ kind: 'led', brick: brick.name, led: brick.power.led });
+    }
+  }
+}
