@@ -12,9 +12,9 @@ describe('DelayBrick', () => {
     it('answers a write after its latency and not before', () => {
       let isAnswered = false;
       kit.write({ posBytes: 0, data: 'A' }, () => (isAnswered = true));
-      kit.runFor(9.999);
+      kit.clock.advanceMs(9.999);
       assert.equal(isAnswered, false);
-      kit.runFor(0.001);
+      kit.clock.advanceMs(0.001);
       assert.equal(isAnswered, true);
     });
 
@@ -45,9 +45,9 @@ describe('DelayBrick', () => {
       kit.zero({ posBytes: 0, lenBytes: 512 }, () => order.push('zero'));
       kit.trim({ posBytes: 0, lenBytes: 512 }, () => order.push('trim'));
       kit.read({ posBytes: 0, lenBytes: 512 }, () => order.push('read'));
-      kit.runFor(1.9);
+      kit.clock.advanceMs(1.9);
       assert.deepEqual(order, ['read']);
-      kit.runFor(0.2);
+      kit.clock.advanceMs(0.2);
       assert.deepEqual(order, ['read', 'zero', 'trim']);
     });
   });
@@ -66,11 +66,11 @@ describe('DelayBrick', () => {
           const sentUs: number[] = [];
           const heldMs: number[] = [];
           for (const gapMs of gapsMs) {
-            kit.runFor(gapMs);
+            kit.clock.advanceMs(gapMs);
             const nr = sentUs.push(now()) - 1;
             kit.write({ posBytes: nr, data: 'x' }, () => (heldMs[nr] = (now() - sentUs[nr]!) / 1000));
           }
-          kit.runFor(100);
+          kit.clock.advanceMs(100);
           assert.deepEqual(
             kit.disk.seen.slice(first).map((seen) => seen.posBytes),
             gapsMs.map((_, nr) => nr),
@@ -103,7 +103,7 @@ describe('DelayBrick', () => {
             answered.push(sample[0]!);
           });
         }
-        kit.runFor(20);
+        kit.clock.advanceMs(20);
         runs.push(answered);
         assert.equal(answered.length, 20);
         assert.deepEqual(runs[0], answered);

@@ -27,9 +27,9 @@ describe('NullBrick', () => {
     const order: string[] = [];
     kit.graph.setParam('brick', 'latency', '3ms');
     kit.flush(() => order.push('slow'));
-    kit.runFor(2.9);
+    kit.clock.advanceMs(2.9);
     assert.equal(order.length, 0);
-    kit.runFor(0.2);
+    kit.clock.advanceMs(0.2);
     kit.graph.setParam('brick', 'latency', 0);
     kit.flush(() => order.push('quick'));
     assert.deepEqual(order, ['slow', 'quick']);

@@ -42,33 +42,50 @@ type Step =
   | { kind: 'failBelow'; nth: number }
   | { kind: 'cut' };
 
-/** Every value that one granule ever had, in the order of the writes, and which of them a cut may no longer lose. */
+/**
+ * Every value that one granule ever had, in the order of the writes, and which of them a cut may no longer lose. A write of a part of
+ * it has as many possible values as what it was written over: a write that failed may or may not have happened.
+ */
 class GranuleHistory {
-  readonly values: Uint8Array[] = [new Uint8Array(GRANULE)];
+  readonly values: Uint8Array[][] = [[new Uint8Array(GRANULE)]];
   /** Youngest value whose write was answered with success. */
   answered = 0;
   /** Youngest value that a flush or FUA made durable. */
   durable = 0;
-
-  get youngest(): number {
-    return this.values.length - 1;
-  }
+  /** What it may be now. */
+  private current = this.values[0]!;
 
   write(from: number, bytes: Uint8Array): number {
-    const value = this.values.at(-1)!.slice();
-    value.set(bytes, from);
-    return this.values.push(value) - 1;
+    const written = distinct(this.current.map((value) => patched(value, from, bytes)));
+    this.current = distinct([...written, ...this.current]);
+    return this.values.push(written) - 1;
+  }
+
+  succeeded(nr: number): void {
+    this.answered = Math.max(this.answered, nr);
+    if (nr === this.values.length - 1) this.current = this.values[nr]!;
   }
 
   mayBe(bytes: Uint8Array, oldest: number): boolean {
-    return this.values.slice(oldest).some((value) => Buffer.compare(value, bytes) === 0);
+    return this.values.slice(oldest).some((values) => values.some((value) => Buffer.compare(value, bytes) === 0));
   }
 
   /** After a cut: this is what it is now. */
   settle(bytes: Uint8Array): void {
-    this.values.splice(0, this.values.length, bytes.slice());
+    this.current = [bytes.slice()];
+    this.values.splice(0, this.values.length, this.current);
     this.answered = this.durable = 0;
   }
+}
+
+function patched(value: Uint8Array, from: number, bytes: Uint8Array): Uint8Array {
+  const copy = value.slice();
+  copy.set(bytes, from);
+  return copy;
+}
+
+function distinct(values: Uint8Array[]): Uint8Array[] {
+  return values.filter((value, i) => values.findIndex((other) => Buffer.compare(other, value) === 0) === i);
 }
 
 /**
@@ -100,7 +117,7 @@ class DiskModel {
     return (err) => {
       if (err < 0) return;
       for (const [history, nr] of touched) {
-        history.answered = Math.max(history.answered, nr);
+        history.succeeded(nr);
         if (isFua) history.durable = Math.max(history.durable, nr);
       }
     };
@@ -224,7 +241,7 @@ class Player {
     else if (s.kind === 'read') this.read(s.posBytes, s.lenBytes);
     else if (s.kind === 'flush') this.send({ op: 'flush' }, this.model.flush());
     else if (s.kind === 'longZero') this.longZero();
-    else if (s.kind === 'wait') this.kit.runFor(s.ms);
+    else if (s.kind === 'wait') this.kit.clock.advanceMs(s.ms);
     else if (s.kind === 'failBelow') this.kit.disk.failAt = s.nth;
     else this.cut();
   }
@@ -238,9 +255,9 @@ class Player {
 
   /** Goes below by itself, so overlapping requests must not be under way: the order would be undefined. */
   private longZero(): void {
-    this.kit.runFor(1000);
+    this.kit.clock.advanceMs(1000);
     this.send({ op: 'zero', posBytes: 0, lenBytes: 2 ** 20 + 4096 }, this.model.write(0, new Uint8Array(SIZE), false));
-    this.kit.runFor(1000);
+    this.kit.clock.advanceMs(1000);
   }
 
   private read(posBytes: number, lenBytes: number): void {
@@ -265,7 +282,7 @@ class Player {
     // What the disk refuses while power fails is lost; with "none" we want to see that nothing else is.
     if (this.plan.lose === 'none') kit.disk.failAt = 0;
     kit.graph.setParam('brick', 'cut', true);
-    kit.runFor(1000);
+    kit.clock.advanceMs(1000);
     assert.equal(kit.brick.state, 'off');
     this.model.checkAfterCut(kit.disk.store, this.plan.lose);
     assert.equal(kit.brick.volatileBytes, 0);
@@ -277,7 +294,7 @@ class Player {
   private checkReadable(): void {
     let back: Uint8Array | undefined;
     this.kit.read({ posBytes: 0, lenBytes: SIZE }, (answer) => (back = answer.data));
-    this.kit.runFor(100);
+    this.kit.clock.advanceMs(100);
     assert.ok(Buffer.compare(back!, this.kit.disk.store.subarray(0, SIZE)) === 0, 'reads back what is on the disk');
   }
 }

@@ -74,6 +74,17 @@ describe('PowerfailBrick', () => {
       assert.equal(seen, 'new');
     });
 
+    it('does not put old data over what went below later, although a slow read keeps it alive', async () => {
+      await write(kit, 0, 'old');
+      kit.disk.hold = true;
+      kit.read({ posBytes: 0, lenBytes: 3 });
+      kit.disk.hold = false;
+      await kit.answerOf({ op: 'zero', posBytes: 0, lenBytes: 2 ** 20 + 4096 });
+      assert.equal(await text(kit, 0, 3), '\0\0\0');
+      kit.disk.letGo();
+      kit.run();
+    });
+
     it('keeps a long ZERO behind the writes before it and before the writes after it', async () => {
       await write(kit, 0, 'before');
       await kit.answerOf({ op: 'zero', posBytes: 0, lenBytes: 2 ** 20 + 4096 });
@@ -210,6 +221,21 @@ describe('PowerfailBrick', () => {
     });
   });
 
+  it('never leaves a later write without an earlier one of the same granule, even if write-back had stopped between them', async () => {
+    const kit = new BrickKit(PowerfailBrick, { lose: 'all' });
+    await kit.open();
+    await write(kit, 200, 'first');
+    await write(kit, 0, 'second');
+    // The two make two requests below, by position; the other one fails.
+    kit.disk.failAt = 2;
+    assert.equal((await kit.answerOf({ op: 'flush' })).err, -EIO);
+    assert.deepEqual(opsBelow(kit), ['write', 'write']);
+    cut(kit);
+    const found = Buffer.from(kit.disk.store.subarray(0, 205)).toString().replaceAll('\0', '');
+    assert.equal(found, 'secondfirst');
+    await kit.close();
+  });
+
   it('does not come back before everything that was under way below has ended', async () => {
     const kit = new BrickKit(PowerfailBrick, { restartAfter: '1ms' });
     await kit.open();
@@ -219,10 +245,10 @@ describe('PowerfailBrick', () => {
     kit.trim({ posBytes: 0, lenBytes: 512 }, (a) => errs.push(a.err));
     kit.disk.hold = false;
     cut(kit);
-    kit.runFor(100);
+    kit.clock.advanceMs(100);
     assert.equal(kit.brick.state, 'failing', 'a TRIM from before the cut could still hit what is written after it');
     kit.disk.letGo();
-    kit.runFor(100);
+    kit.clock.advanceMs(100);
     assert.equal(kit.brick.state, 'on');
     assert.deepEqual(errs, [-ESHUTDOWN, -ESHUTDOWN]);
     await kit.close();
@@ -255,12 +281,12 @@ describe('PowerfailBrick', () => {
     it('fails after a time, and forgets about it when it is switched off before', async () => {
       const kit = new BrickKit(PowerfailBrick, { cutAfter: '50ms' });
       await kit.open();
-      kit.runFor(49);
+      kit.clock.advanceMs(49);
       await release(kit);
       await kit.pressAll();
-      kit.runFor(49);
+      kit.clock.advanceMs(49);
       assert.equal(kit.brick.state, 'on');
-      kit.runFor(2);
+      kit.clock.advanceMs(2);
       assert.equal(kit.brick.state, 'off');
       await kit.close();
     });
@@ -271,7 +297,7 @@ describe('PowerfailBrick', () => {
     await kit.open();
     const states: string[] = [];
     for (const ms of [1, 18, 2, 5, 18, 2]) {
-      kit.runFor(ms);
+      kit.clock.advanceMs(ms);
       states.push(kit.brick.state);
     }
     // On from 0 to 20, off to 25, on to 45, off to 50.
