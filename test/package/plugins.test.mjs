@@ -46,7 +46,7 @@ describe('packages outside of this repository', function () {
       recursive: true,
       filter: (file) => !/\/(dist|node_modules)(\/|$)/.test(file),
     });
-    npmInstall(example, core);
+    npmInstall(example, '--no-save', core);
   });
   after(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -67,7 +67,7 @@ describe('packages outside of this repository', function () {
     const made = path.join(scratch, 'made');
     run('node', [path.join(root, 'packages/create-mars-brick/create.mjs'), '@acme/mars-brick-count', made]);
     assert.deepEqual(readdirSync(path.join(made, 'src')).sort(), ['count.test.ts', 'count.ts']);
-    npmInstall(made, core);
+    npmInstall(made, '--no-save', core);
     const { stdout } = run('npm', ['test'], { cwd: made });
     assert.match(stdout, /conformance of "acme\/count"/);
   });

@@ -11,8 +11,14 @@ import {
   type HostServices,
 } from '@mars/brick-core';
 
-/** Our own brick packages. Third-party ones are added by the plugin loader, by the same door. */
-const PACKAGES: readonly { source: string; bricks: readonly BrickClass[] }[] = [
+/** Brick classes, and where they come from. */
+export interface BrickPackage {
+  source: string;
+  bricks: readonly BrickClass[];
+}
+
+/** Our own brick packages. */
+const PACKAGES: readonly BrickPackage[] = [
   { source: '@mars/bricks-check', bricks: checkBricks },
   { source: '@mars/bricks-if', bricks: ifBricks },
   { source: '@mars/bricks-io', bricks: ioBricks },
@@ -20,18 +26,24 @@ const PACKAGES: readonly { source: string; bricks: readonly BrickClass[] }[] = [
 
 /**
  * Registers the services of one host and all brick types in its container: the only wiring, real or simulated
- * (style.md 9). @param host a child container of this host; never the global one
+ * (style.md 9).
+ * @param host a child container of this host; never the global one
+ * @param plugins what the plugin loader found; they come in by the same door as ours
  */
-export function composeHost(host: DependencyContainer, services: HostServices): DependencyContainer {
+export function composeHost(
+  host: DependencyContainer,
+  services: HostServices,
+  plugins: readonly BrickPackage[] = [],
+): DependencyContainer {
   composeServices(host, services);
   registerCheckServices(host);
-  for (const { source, bricks } of PACKAGES) registerBricks(host, bricks, source);
+  for (const { source, bricks } of [...PACKAGES, ...plugins]) registerBricks(host, bricks, source);
   return host;
 }
 
 /** The brick types alone, for commands that build nothing (`check`, `graph`, `list`, `show`). */
-export function allBrickTypes(): BrickRegistry {
+export function allBrickTypes(plugins: readonly BrickPackage[] = []): BrickRegistry {
   const registry = new BrickRegistry().register(adaptorBricks, '@mars/brick-core');
-  for (const { source, bricks } of PACKAGES) registry.register(bricks, source);
+  for (const { source, bricks } of [...PACKAGES, ...plugins]) registry.register(bricks, source);
   return registry;
 }

@@ -1,18 +1,19 @@
 import { OP_COUNT, formatDefault, opNames, type BrickType, type ParamSchema } from '@mars/brick-core';
 import { allBrickTypes } from '../compose.js';
+import { installedPackages } from '../plugins/installed.js';
 import { EXIT_GOOD, type ExitCode } from './exit.js';
 
 /** `mars-stack list`: every brick type that can be used here. */
-export function list({ json }: { json: boolean }): ExitCode {
-  const types = allBrickTypes().all();
+export async function list({ json }: { json: boolean }): Promise<ExitCode> {
+  const types = allBrickTypes(await installedPackages()).all();
   if (json) print(JSON.stringify({ ok: true, types: types.map(describe) }));
   else print(table(types.map((type) => [type.meta.type, portsText(type), type.meta.about || `from ${type.source}`])));
   return EXIT_GOOD;
 }
 
 /** `mars-stack show TYPE`. @throws MarsError UNKNOWN_BRICK_TYPE */
-export function show({ type, json }: { type: string; json: boolean }): ExitCode {
-  const found = allBrickTypes().get(type);
+export async function show({ type, json }: { type: string; json: boolean }): Promise<ExitCode> {
+  const found = allBrickTypes(await installedPackages()).get(type);
   print(json ? JSON.stringify({ ok: true, ...describe(found), example: exampleOf(found) }) : page(found));
   return EXIT_GOOD;
 }

@@ -1,6 +1,7 @@
 import { RealFiles } from '@mars/platform';
 import { checkStack, loadStack, renderDot, renderSvg, renderTree, type LoadOptions, type StackPlan } from '@mars/stack';
 import { allBrickTypes } from '../compose.js';
+import { installedPackages } from '../plugins/installed.js';
 import { EXIT_GOOD, type ExitCode } from './exit.js';
 import { parseFacts, parsePairs, readSources } from './inputs.js';
 import { wantsColour } from './screen.js';
@@ -15,8 +16,8 @@ export interface CheckOptions {
 }
 
 /** `mars-stack check`: finds everything that is wrong, builds nothing. Variables need no values. */
-export function check(options: CheckOptions): ExitCode {
-  const { plan, overlays } = checkStack(sourcesOf(options), loadOptions(options));
+export async function check(options: CheckOptions): Promise<ExitCode> {
+  const { plan, overlays } = checkStack(sourcesOf(options), await loadOptions(options));
   if (options.json)
     print(
       JSON.stringify({
@@ -34,11 +35,10 @@ export function check(options: CheckOptions): ExitCode {
 export type GraphFormat = 'tree' | 'dot' | 'svg';
 
 /** `mars-stack graph`: a picture of what the file says. */
-export function graph(options: CheckOptions & { format: GraphFormat }): ExitCode {
+export async function graph(options: CheckOptions & { format: GraphFormat }): Promise<ExitCode> {
+  const how = await loadOptions(options);
   // Without values for its variables a stack can still be drawn, with the names of what is missing.
-  const plan =
-    checkStack(sourcesOf(options), loadOptions(options)).plan ??
-    loadStack(sourcesOf(options), loadOptions(options)).plan;
+  const plan = checkStack(sourcesOf(options), how).plan ?? loadStack(sourcesOf(options), how).plan;
   const text = draw(plan, options.format);
   if (options.json) print(JSON.stringify({ ok: true, stack: plan.stack, format: options.format, plan, text }));
   else print(text);
@@ -69,10 +69,10 @@ function sourcesOf({ file, overlay }: CheckOptions): ReturnType<typeof readSourc
   return readSources(new RealFiles(), [file, ...overlay]);
 }
 
-function loadOptions({ set, fact, stack }: CheckOptions): LoadOptions {
+async function loadOptions({ set, fact, stack }: CheckOptions): Promise<LoadOptions> {
   const vars = parsePairs(set, '--set seed=7');
   return {
-    registry: allBrickTypes(),
+    registry: allBrickTypes(await installedPackages()),
     vars,
     facts: Object.keys(parseFacts(fact)),
     ...(stack === undefined ? {} : { stack }),

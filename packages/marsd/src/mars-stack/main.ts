@@ -84,6 +84,22 @@ async function main(argv: string[]): Promise<ExitCode> {
       (args) => args.positional('type', { type: 'string', demandOption: true }).example('$0 show delay', ''),
       does((args) => show(args)),
     )
+    .command('plugins', 'brick packages of others: what is installed, and whether it may be used', (args) =>
+      args
+        .command(
+          'list',
+          'shows the packages of the plugin directory, and why one is not loaded',
+          (own) => own,
+          does(async (own: { json: boolean }) => (await import('./plugins.js')).listPlugins(own)),
+        )
+        .command(
+          'init',
+          'makes the plugin directory ($MARS_ETC/plugins, default /etc/mars/plugins)',
+          (own) => own,
+          does(async (own: { json: boolean }) => (await import('./plugins.js')).initPlugins(own)),
+        )
+        .demandCommand(1, 'plugins list, or plugins init?'),
+    )
     .command(
       'ctl [words..]',
       `talks to a running stack: ${CTL_VERBS.map((verb) => verb.split(' ')[0]).join(', ')}`,

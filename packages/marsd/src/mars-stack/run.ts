@@ -1,7 +1,8 @@
 import { ErrorCode, MarsError, parseUnit } from '@mars/brick-core';
 import { RealFiles, onSignal } from '@mars/platform';
 import { loadStack, openStack, topsOf, type LoadedStack, type SettledReport, type StackHandle } from '@mars/stack';
-import { allBrickTypes } from '../compose.js';
+import { allBrickTypes, type BrickPackage } from '../compose.js';
+import { installedPackages } from '../plugins/installed.js';
 import { listenForControl, type ControlServer } from './control/server.js';
 import { EXIT_FAILED, EXIT_GOOD, type ExitCode } from './exit.js';
 import { parseFacts, parsePairs, readSources, readText } from './inputs.js';
@@ -35,7 +36,8 @@ const STALL_MS = 10 * 60_000;
 
 /** `mars-stack run`: loads, starts, watches, ends. Nothing is started when the input is not right. */
 export async function run(options: RunOptions): Promise<ExitCode> {
-  const loaded = load(options);
+  const plugins = await installedPackages();
+  const loaded = load(options, plugins);
   const durationMs = durationOf(options);
   const out: Terminal = process.stdout;
   let view: LiveView | null = null;
@@ -47,6 +49,7 @@ export async function run(options: RunOptions): Promise<ExitCode> {
     seed: seedOf(options, loaded),
     logTo,
     verbose: options.verbose,
+    plugins,
   });
   try {
     const { loop, host, registry, log } = stage;
@@ -68,7 +71,7 @@ export async function run(options: RunOptions): Promise<ExitCode> {
   }
 }
 
-function load(options: RunOptions): LoadedStack {
+function load(options: RunOptions, plugins: readonly BrickPackage[]): LoadedStack {
   const files = new RealFiles();
   const sources = readSources(files, [options.file, ...options.overlay]);
   const secrets = Object.entries(parsePairs(options.secret, '--secret key=FILE')).map(([name, file]) => [
@@ -81,7 +84,7 @@ function load(options: RunOptions): LoadedStack {
     ...(Object.fromEntries(secrets) as Record<string, string>),
   };
   return loadStack(sources, {
-    registry: allBrickTypes(),
+    registry: allBrickTypes(plugins),
     vars,
     facts,
     ...(options.stack === undefined ? {} : { stack: options.stack }),

@@ -11,7 +11,7 @@ import {
 } from '@mars/brick-core';
 import { createPlatform, type Platform } from '@mars/platform';
 import { World } from '@mars/sim';
-import { composeHost } from '../compose.js';
+import { composeHost, type BrickPackage } from '../compose.js';
 
 /** Where a stack runs: this machine, or a seeded world with its own clock and files. */
 export interface Stage {
@@ -37,15 +37,17 @@ export interface StageOptions {
   /** Where log lines go; they must not tear the live view. */
   logTo: { write(line: string): void };
   verbose: boolean;
+  /** Brick packages beside our own. */
+  plugins: readonly BrickPackage[];
 }
 
 export function openStage(options: StageOptions): Stage {
   return options.kind === 'sim' ? simStage(options) : realStage(options);
 }
 
-function realStage({ logTo, verbose }: StageOptions): Stage {
+function realStage({ logTo, verbose, plugins }: StageOptions): Stage {
   const platform = createPlatform({ log: { level: verbose ? 'debug' : 'error', destination: logTo } });
-  const host = composeHost(container.createChildContainer(), platform);
+  const host = composeHost(container.createChildContainer(), platform, plugins);
   const startUs = platform.loop.nowUs;
   return {
     kind: 'real',
@@ -60,11 +62,11 @@ function realStage({ logTo, verbose }: StageOptions): Stage {
 /** A simulated run may take as long as it takes; whoever wants a limit gives `--duration`. */
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
-function simStage({ seed }: StageOptions): Stage {
+function simStage({ seed, plugins }: StageOptions): Stage {
   const world = new World({ seed });
   // As much memory as the real stage has: what a stack needs does not depend on the world it runs in.
   const sim = world.addHost('stack', { arenaBytes: DEFAULT_ARENA_BYTES, poolObjects: DEFAULT_POOL_OBJECTS });
-  const host = composeHost(sim.container, sim);
+  const host = composeHost(sim.container, sim, plugins);
   return {
     kind: 'sim',
     ...{ loop: sim.loop, host, registry: host.resolve(BRICKS), log: silentLogger, platform: null },

@@ -1,7 +1,6 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import {
-  BRICKS,
   CORE_API_VERSION,
   ErrorCode,
   MarsError,
@@ -9,10 +8,10 @@ import {
   coreCopies,
   isMarsError,
   type BrickClass,
-  type DependencyContainer,
   type Files,
 } from '@mars/brick-core';
 import semver from 'semver';
+import type { BrickPackage } from '../compose.js';
 import { readAllowList, type AllowedPlugin } from './allow-list.js';
 import { shapes } from './shape.js';
 
@@ -25,6 +24,13 @@ export interface PluginReport {
   types: string[];
   /** Why it was not loaded. */
   error?: MarsError;
+}
+
+/** What a plugin directory brought. */
+export interface LoadedPlugins {
+  reports: PluginReport[];
+  /** For `composeHost` and `allBrickTypes`. */
+  packages: BrickPackage[];
 }
 
 interface PackageJson {
@@ -51,20 +57,21 @@ const KEYWORD = 'mars-brick';
  * Source: bricks.md 5.9.
  * @throws MarsError PLUGIN_BAD_MANIFEST when the allow list itself cannot be read
  */
-export async function loadPlugins(host: DependencyContainer, files: Files, directory: string): Promise<PluginReport[]> {
+export async function loadPlugins(files: Files, directory: string): Promise<LoadedPlugins> {
   const root = readPackage(files, directory);
-  if (root === null) return [];
+  const loaded: LoadedPlugins = { reports: [], packages: [] };
+  if (root === null) return loaded;
   const allowed = readAllowList(files, path.join(directory, 'allow.yaml'));
-  const reports: PluginReport[] = [];
   for (const name of Object.keys(root.dependencies ?? {}).sort()) {
-    const report = await loadOne(host, files, directory, name, allowed);
-    if (report !== null) reports.push(report);
+    const report = await loadOne(loaded.packages, files, directory, name, allowed);
+    if (report !== null) loaded.reports.push(report);
   }
-  return reports.concat(missingPackages(allowed, root));
+  loaded.reports.push(...missingPackages(allowed, root));
+  return loaded;
 }
 
 async function loadOne(
-  host: DependencyContainer,
+  into: BrickPackage[],
   files: Files,
   directory: string,
   name: string,
@@ -80,14 +87,15 @@ async function loadOne(
     return { name, version, state: 'not-allowed', types: [], error: notAllowed(name, directory) };
   try {
     checkVersion(entry, version);
-    const types = await loadTypes(host, home, name, manifestOf(json, name));
-    return { name, version, state: 'loaded', types };
+    const manifest = manifestOf(json, name);
+    into.push({ source: `${name} ${version}`, bricks: await loadClasses(home, name, manifest) });
+    return { name, version, state: 'loaded', types: manifest.bricks.map((brick) => brick.type) };
   } catch (error) {
     return refused(name, version, isMarsError(error) ? error : loadFailed(name, error));
   }
 }
 
-async function loadTypes(host: DependencyContainer, home: string, name: string, manifest: Manifest): Promise<string[]> {
+async function loadClasses(home: string, name: string, manifest: Manifest): Promise<BrickClass[]> {
   if (manifest.api !== CORE_API_VERSION) throw wrongApi(name, manifest.api);
   const classes: BrickClass[] = [];
   for (const brick of manifest.bricks) {
@@ -96,8 +104,7 @@ async function loadTypes(host: DependencyContainer, home: string, name: string, 
     refuseSecondCore(name);
     classes.push(checkClass(name, brick, module[brick.export]));
   }
-  host.resolve(BRICKS).register(classes, name);
-  return manifest.bricks.map((brick) => brick.type);
+  return classes;
 }
 
 function checkClass(name: string, brick: Manifest['bricks'][number], cls: unknown): BrickClass {
