@@ -3,12 +3,21 @@ import { container, composeServices, DebugArena } from '@mars/brick-core';
 import { createPlatform } from '@mars/platform';
 import { World } from '@mars/sim';
 
+/** Small, because poisoned memory takes its time; the longest request (1 MiB) needs 2 MiB of it. */
+const ARENA_BYTES = 8 * 2 ** 20;
+
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** @param ring 'io_uring' | 'threads' */
 export function realHost(ring) {
   return async () => {
-    const platform = createPlatform({ ring, debugArena: true, arenaBytes: 64 * 2 ** 20, poolObjects: 512, log: { level: 'silent' } });
+    const platform = createPlatform({
+      ring,
+      debugArena: true,
+      arenaBytes: ARENA_BYTES,
+      poolObjects: 64,
+      log: { level: 'silent' },
+    });
     return {
       loop: platform.loop,
       arena: platform.loop.arena,
@@ -25,7 +34,7 @@ export function realHost(ring) {
 export function simHost(prepare = () => {}) {
   return async () => {
     const world = new World({ seed: 1 });
-    const host = world.addHost('a', { arenaBytes: 64 * 2 ** 20, poolObjects: 512 });
+    const host = world.addHost('a', { arenaBytes: ARENA_BYTES, poolObjects: 64 });
     await prepare(host);
     if (!(host.loop.arena instanceof DebugArena)) throw new Error('the simulated host has no debug arena');
     return {

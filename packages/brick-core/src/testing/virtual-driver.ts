@@ -38,7 +38,8 @@ export class VirtualDriver implements LoopDriver {
     for (let ticks = 0; this.armed || this.dueUs <= this.nowUs; ticks++) {
       invariant(ticks < MAX_TICKS_AT_ONCE, 'the loop does not come to rest: a brick arms itself again and again');
       this.armed = false;
-      this.dueUs = this.dueUs <= this.nowUs ? Infinity : this.dueUs;
+      // Stored only when it changes: a double that is stored is boxed, and bricks with many ticks would be blamed for it.
+      if (this.dueUs <= this.nowUs) this.dueUs = Infinity;
       this.tick();
     }
   }

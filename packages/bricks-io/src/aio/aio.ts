@@ -1,5 +1,6 @@
 import { Brick, FILES, inject, type Files } from '@mars/brick-core';
-import { RingEnd, type EndOptions, type SyncMode } from '../end/ring-end.js';
+import type { EndOptions, SyncMode } from '../end/open-end.js';
+import { RingEnd } from '../end/ring-end.js';
 
 /**
  * A file or a device, asynchronously: log files, both ends of a log transfer, data that is no block device.
@@ -18,7 +19,11 @@ import { RingEnd, type EndOptions, type SyncMode } from '../end/ring-end.js';
       create: { type: 'boolean', default: false, about: 'Make a missing file, mode 0600.' },
       size: { unit: 'bytes', default: 0, minimum: 0, about: 'Size of a file that is made new.' },
       direct: { type: 'boolean', default: false, about: 'Bypass the page cache (O_DIRECT).' },
-      grow: { type: 'boolean', default: true, about: 'Writes may start at or beyond the end of a file. Devices never grow.' },
+      grow: {
+        type: 'boolean',
+        default: true,
+        about: 'Writes may start at or beyond the end of a file. Devices never grow.',
+      },
       readonly: { type: 'boolean', default: false, about: 'Refuse every change.' },
       sync: {
         type: 'string',

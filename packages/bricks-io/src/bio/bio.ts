@@ -13,7 +13,8 @@ import {
   type XioObject,
 } from '@mars/brick-core';
 import { RequestQueue } from '../end/request-queue.js';
-import { RingEnd, type EndOptions } from '../end/ring-end.js';
+import type { EndOptions } from '../end/open-end.js';
+import { RingEnd } from '../end/ring-end.js';
 
 /**
  * A block device without page cache, opened exclusively: the data disk of a resource.
@@ -35,7 +36,12 @@ import { RingEnd, type EndOptions } from '../end/ring-end.js';
       direct: { type: 'boolean', default: true, about: 'Bypass the page cache (O_DIRECT).' },
       readonly: { type: 'boolean', default: false, about: 'Refuse every change.' },
       sync: { type: 'boolean', default: true, about: 'A flush makes data durable. Off: for throw-away data only.' },
-      bgThreshold: { type: 'integer', default: 0, minimum: 0, about: 'Other requests that may run while low priority starts.' },
+      bgThreshold: {
+        type: 'integer',
+        default: 0,
+        minimum: 0,
+        about: 'Other requests that may run while low priority starts.',
+      },
       bgMaxFly: { type: 'integer', default: 0, minimum: 0, about: 'Low-priority requests at a time; 0 = no limit.' },
     },
   },
@@ -45,6 +51,7 @@ export class BioBrick extends RingEnd {
   private readonly background = new RequestQueue();
   private flying = 0;
   private flyingLow = 0;
+  private feeding = false;
   private delayed!: Counter;
 
   constructor(@inject(FILES) files: Files) {
@@ -78,11 +85,14 @@ export class BioBrick extends RingEnd {
   }
 
   override io(o: XioObject): void {
-    if (o.prio === PRIO_LOW && o.op <= OP_WRITE && !this.mayStartLow()) {
-      this.delayed.n++;
-      return this.background.push(o);
+    if (!isTransfer(o)) return super.io(o);
+    if (o.prio === PRIO_LOW) {
+      if (!this.mayStartLow()) this.delayed.n++;
+      this.background.push(o);
+      return this.startBackground();
     }
-    this.startNow(o);
+    this.flying++;
+    super.io(o);
   }
 
   override get busy(): boolean {
@@ -90,24 +100,31 @@ export class BioBrick extends RingEnd {
   }
 
   protected override answer(o: XioObject, err: number): void {
-    if (o.op === OP_READ || o.op === OP_WRITE) {
+    if (isTransfer(o)) {
       if (o.prio === PRIO_LOW) this.flyingLow--;
       else this.flying--;
     }
     super.answer(o, err);
-    while (this.background.length > 0 && this.mayStartLow()) this.startNow(this.background.shift()!);
+    this.startBackground();
   }
 
-  private startNow(o: XioObject): void {
-    if (o.op === OP_READ || o.op === OP_WRITE) {
-      if (o.prio === PRIO_LOW) this.flyingLow++;
-      else this.flying++;
+  /** What is answered at once calls this again from inside; the loop then goes on, instead of the call going deeper. */
+  private startBackground(): void {
+    if (this.feeding) return;
+    this.feeding = true;
+    while (this.background.length > 0 && this.mayStartLow()) {
+      this.flyingLow++;
+      super.io(this.background.shift()!);
     }
-    super.io(o);
+    this.feeding = false;
   }
 
   private mayStartLow(): boolean {
     const { bgThreshold, bgMaxFly } = this.ctx.params;
     return this.flying <= bgThreshold && (bgMaxFly === 0 || this.flyingLow < bgMaxFly);
   }
+}
+
+function isTransfer(o: XioObject): boolean {
+  return o.op === OP_READ || o.op === OP_WRITE;
 }

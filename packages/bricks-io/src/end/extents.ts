@@ -1,4 +1,12 @@
-import { EXTENTS_PAYLOAD_BYTES, EXTENT_BYTES, F_REQ_ONE, type Arena, type Files, type OpenFile, type XioObject } from '@mars/brick-core';
+import {
+  EXTENTS_PAYLOAD_BYTES,
+  EXTENT_BYTES,
+  F_REQ_ONE,
+  type Arena,
+  type Files,
+  type OpenFile,
+  type XioObject,
+} from '@mars/brick-core';
 import { MAX_EXTENT_LOOKUPS } from '../limits.js';
 
 /** Answers an EXTENTS request from what the file system tells (SEEK_HOLE, SEEK_DATA); `o.len` becomes the bytes of records. */

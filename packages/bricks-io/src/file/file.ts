@@ -23,6 +23,7 @@ import {
   type XioObject,
 } from '@mars/brick-core';
 import { writeExtents } from '../end/extents.js';
+import { openEnd } from '../end/open-end.js';
 
 /**
  * A file through plain file calls, a promise per request: the storage end to read first, and the one that works where no ring
@@ -49,19 +50,28 @@ export class FileBrick extends BrickBase {
   private file: OpenFile | null = null;
   private sizeBytes = 0;
   private underWay = 0;
-  /** As in `RingEnd`: a sync that failed once must not succeed later, because the kernel forgets what it could not write. */
+  /** As in `SyncGroup`: a sync that failed once must not succeed later, because the kernel forgets what it could not write. */
   private syncError = 0;
+  /** The last sync that was asked for. One at a time: of two, only one would hear of an error. */
+  private lastSync: Promise<void> = Promise.resolve();
 
   constructor(@inject(FILES) private readonly files: Files) {
     super();
   }
 
   protected override async start(): Promise<void> {
-    const { path, create, size, readonly } = this.ctx.params;
-    const isNew = create && this.files.stat(path) === null;
-    this.file = await this.files.open(path, { write: !readonly, create });
-    if (isNew && size > 0) await this.files.truncate(this.file, size);
-    this.sizeBytes = this.files.size(this.file);
+    const { path, create, size, grow, readonly } = this.ctx.params;
+    this.file = await openEnd(this.files, {
+      path: path as string,
+      create: create as boolean,
+      direct: false,
+      readonly: readonly as boolean,
+      exclusive: false,
+      mayGrow: grow as boolean,
+      sync: 'fdatasync',
+      newSizeBytes: size as number,
+    });
+    this.sizeBytes = this.file.sizeBytes;
     this.syncError = 0;
   }
 
@@ -74,7 +84,7 @@ export class FileBrick extends BrickBase {
   info(into: XioInfo): number {
     into.size = this.sizeBytes;
     into.caps = CAP_WHOLE | CAP_EXTENTS;
-    if (this.ctx.params.readonly) return 0;
+    if (this.ctx.params.readonly || this.file?.isReadOnly) return 0;
     into.caps |= CAP_WRITE | CAP_FLUSH;
     if (this.ctx.params.grow) into.caps |= CAP_GROW;
     into.fua = SUPPORT_EMULATED;
@@ -123,12 +133,19 @@ export class FileBrick extends BrickBase {
     if (o.flags & F_FUA) await this.sync(file);
   }
 
-  private async sync(file: OpenFile): Promise<void> {
+  private sync(file: OpenFile): Promise<void> {
+    const sync = this.lastSync.then(() => this.syncNow(file));
+    this.lastSync = sync.catch(() => {});
+    return sync;
+  }
+
+  private async syncNow(file: OpenFile): Promise<void> {
     if (this.syncError !== 0) throw errnoError(-this.syncError);
     try {
       await this.files.sync(file);
     } catch (error) {
       this.syncError = errnoOf(error);
+      this.ctx.log.error({ path: file.path, errno: -this.syncError }, 'a sync failed: every flush fails from now on');
       throw error;
     }
   }

@@ -1,6 +1,7 @@
 import { Brick, FILES, OP_READ, inject, type Files, type XioObject } from '@mars/brick-core';
 import { RequestQueue } from '../end/request-queue.js';
-import { RingEnd, type EndOptions, type SyncMode } from '../end/ring-end.js';
+import type { EndOptions, SyncMode } from '../end/open-end.js';
+import { RingEnd } from '../end/ring-end.js';
 import { SIO_MAX_READS } from '../limits.js';
 
 /**
@@ -31,6 +32,7 @@ export class SioBrick extends RingEnd {
   private readonly reads = new RequestQueue();
   private changing = false;
   private reading = 0;
+  private feeding = false;
 
   constructor(@inject(FILES) files: Files) {
     super(files);
@@ -66,14 +68,22 @@ export class SioBrick extends RingEnd {
     this.startNext();
   }
 
+  /** What is answered at once calls this again from inside; the loop then goes on, instead of the call going deeper. */
   private startNext(): void {
-    while (this.reads.length > 0 && this.reading < SIO_MAX_READS) {
+    if (this.feeding) return;
+    this.feeding = true;
+    for (let o = this.nextInTurn(); o !== null; o = this.nextInTurn()) super.io(o);
+    this.feeding = false;
+  }
+
+  private nextInTurn(): XioObject | null {
+    if (this.reads.length > 0 && this.reading < SIO_MAX_READS) {
       this.reading++;
-      super.io(this.reads.shift()!);
+      return this.reads.shift();
     }
-    if (this.changing || this.changes.length === 0) return;
+    if (this.changing || this.changes.length === 0) return null;
     this.changing = true;
-    super.io(this.changes.shift()!);
+    return this.changes.shift();
   }
 }
 

@@ -91,7 +91,7 @@ export class ThreadRing implements Ring {
   constructor(options: ThreadRingOptions) {
     this.entries = options.entries;
     this.cqEntries = 2 * options.entries;
-    this.arena = new ArrayBuffer(options.arenaBytes);
+    this.arena = alignedMemory(options.arenaBytes);
     this.bytes = new Uint8Array(this.arena);
     this.sq = new Int32Array(this.entries * SQ_WORDS);
     this.cq = new Int32Array(this.cqEntries * CQ_WORDS);
@@ -356,6 +356,20 @@ export class ThreadRing implements Ring {
     // A copy: a send that is cut off by CLOSE completes, and its memory is re-used, while Node may still hold the bytes.
     stream.send(Buffer.concat(spans, total), op.answer);
   }
+}
+
+/** Not in the type library that we compile against. */
+declare const WebAssembly: { Memory: new (pages: { initial: number; maximum: number }) => { buffer: ArrayBuffer } };
+const WASM_PAGE_BYTES = 64 * 1024;
+
+/**
+ * Memory that begins at a page, as direct I/O wants it (EINVAL otherwise): a plain ArrayBuffer begins behind the header of its
+ * allocation, a memory of WebAssembly never does. Other sizes than whole 64 KiB are plain.
+ */
+function alignedMemory(bytes: number): ArrayBuffer {
+  if (bytes % WASM_PAGE_BYTES !== 0) return new ArrayBuffer(bytes);
+  const pages = bytes / WASM_PAGE_BYTES;
+  return new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer;
 }
 
 function fallocate(fd: number, mode: number, pos: number, len: number): number {
