@@ -22,6 +22,23 @@ export const MAX_DEPTH = 1024;
 /** Objects of the pool that front ends leave to the bricks below, which need some of their own. */
 export const POOL_RESERVE = 64;
 
+/** Arena that the requests of one connection hold, bytes: a client that reads no replies keeps its own share, not everybody's. */
+export const MAX_SESSION_BYTES = 32 * 1024 * 1024;
+
+/** A connection that holds more than this leaves `GREEDY_FREE_SHARE` of the arena to the others, bytes. */
+export const GREEDY_BYTES = 2 * 1024 * 1024;
+export const GREEDY_FREE_SHARE = 0.25;
+
+/** This share of the arena is left to handshakes, to the bricks below, and to connections that hold no more than `MODEST_BYTES`. */
+export const FREE_SHARE = 0.05;
+export const MODEST_BYTES = 128 * 1024;
+
+/** A client that has begun a large WRITE must deliver its payload within this time, ms: it occupies memory meanwhile. */
+export const PAYLOAD_MS = 60_000;
+
+/** How often late payloads are looked for, ms. */
+export const PAYLOAD_SWEEP_MS = 10_000;
+
 /** Receive buffer of a connection that is quiet, bytes: with its header page it fills 32 KiB of the arena. */
 export const STREAM_BYTES = 7 * 4096;
 

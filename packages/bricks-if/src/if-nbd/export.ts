@@ -11,7 +11,7 @@ import {
   type RingQueue,
   type XioInput,
 } from '@mars/brick-core';
-import { MAX_PAYLOAD_BYTES } from '../limits.js';
+import { MAX_PAYLOAD_BYTES, PAYLOAD_SWEEP_MS } from '../limits.js';
 import type { ExportFacts } from '../nbd/handshake.js';
 import {
   CAN_CACHE,
@@ -78,6 +78,7 @@ export class NbdExport implements ExportFacts {
   readonly maxBlockBytes = MAX_PAYLOAD_BYTES;
   private readonly sessions = new Set<Session>();
   private isDraining = false;
+  private isSweeping = false;
 
   constructor(private readonly parts: ExportParts) {
     this.loop = parts.loop;
@@ -120,6 +121,20 @@ export class NbdExport implements ExportFacts {
     this.sessions.add(session);
     this.parts.clientsChanged(this.sessions.size);
     if (this.isDraining) session.end(); // its handshake was already over
+    this.sweepLater();
+  }
+
+  /** Called by the timer: looks for payloads that do not come. */
+  sweep(): void {
+    this.isSweeping = false;
+    for (const session of [...this.sessions]) session.checkPayload(this.loop.nowUs);
+    this.sweepLater();
+  }
+
+  private sweepLater(): void {
+    if (this.isSweeping || this.sessions.size === 0) return;
+    this.isSweeping = true;
+    this.loop.after(PAYLOAD_SWEEP_MS, this, sweepExport);
   }
 
   sessionClosed(session: Session): void {
@@ -137,4 +152,8 @@ export class NbdExport implements ExportFacts {
   drained(): Promise<void> {
     return this.loop.whenQuiet(() => this.sessions.size === 0);
   }
+}
+
+function sweepExport(item: NbdExport): void {
+  item.sweep();
 }

@@ -16,6 +16,7 @@ export interface Reception extends ExportDirectory<NbdExport> {
   readonly log: Logger;
   readonly policy: TlsPolicy;
   readonly tls: TlsServer | null;
+  tune(fd: number): void;
   /** The connection is in transmission: the clock no longer runs. */
   handedOver(greeter: Greeter): void;
   /** The connection is gone. */
@@ -165,6 +166,7 @@ export class Greeter implements SocketOwner {
     this.socket = new RingSocket(fd, this.home.ring, this.home.loop);
     this.socket.owner = this;
     if (this.isOver) return this.socket.destroy();
+    this.home.tune(fd);
     this.handshake.secured();
     this.pump();
   }

@@ -300,6 +300,34 @@ describe('if-nbd', () => {
     });
   });
 
+  describe('greed', () => {
+    it('of clients that read no replies leaves memory for those who do', async () => {
+      await open({ arenaBytes: 32 * 2 ** 20, poolObjects: 1024 });
+      const greedy = [...Array(20).keys()].map(() => join(kit));
+      for (const client of greedy) {
+        for (let i = 0; i < 100; i++) client.write(request({ type: CMD_READ, length: 2 ** 20 }));
+      }
+      kit.host.clock.advanceMs(100);
+      const modest = join(kit);
+      assert.equal(parseReplies(readAll(kit, modest)).length, 0);
+      const [reply] = ask(modest, request({ type: CMD_READ, length: 4096 }));
+      assert.equal(reply!.data.length, 4096 + 8);
+      for (const client of greedy) client.vanish();
+    });
+
+    it('of a client that begins a WRITE and never goes on is ended after a minute, when all others go on', async () => {
+      await open();
+      const [late, idle] = [join(kit), join(kit)];
+      late.write(request({ type: CMD_WRITE, length: 2 ** 20 }));
+      late.write(Buffer.alloc(1000));
+      kit.host.clock.advanceMs(59_000);
+      assert.ok(!late.isClosedByServer);
+      kit.host.clock.advanceMs(15_000);
+      assert.ok(late.isClosedByServer);
+      assert.ok(!idle.isClosedByServer);
+    });
+  });
+
   describe('the end of a connection', () => {
     it('comes after the last reply when the client says goodbye', async () => {
       await open();
@@ -333,6 +361,18 @@ describe('if-nbd', () => {
       }
       kit.host.clock.advanceMs(20_000);
       assert.deepEqual(kit.outstanding, before);
+    });
+
+    it('waits as long as the brick below takes', async () => {
+      await open();
+      const client = join(kit);
+      kit.disk.hold = true;
+      client.write(request({ type: CMD_WRITE, data: Buffer.alloc(512) }));
+      client.write(request({ type: CMD_DISC }));
+      kit.host.clock.advanceMs(60_000);
+      kit.disk.letGo();
+      assert.equal(errorOf(parseReplies(readAll(kit, client))), 0);
+      assert.ok(client.isClosedByServer);
     });
 
     it('comes for a client that takes no replies any more when the brick is switched off', async () => {

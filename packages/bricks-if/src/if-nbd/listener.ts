@@ -131,6 +131,10 @@ export class NbdListener implements RingClient, Reception {
     this.accept();
   }
 
+  tune(fd: number): void {
+    this.ring.sockets!.tune(fd, { sendBytes: SOCKET_BUFFER_BYTES, receiveBytes: SOCKET_BUFFER_BYTES });
+  }
+
   handedOver(greeter: Greeter): void {
     this.greeters.delete(greeter);
     this.sessions++;
@@ -169,7 +173,7 @@ export class NbdListener implements RingClient, Reception {
       socket.owner = UNWANTED;
       return socket.destroy();
     }
-    this.ring.sockets!.tune(fd, { sendBytes: SOCKET_BUFFER_BYTES, receiveBytes: SOCKET_BUFFER_BYTES });
+    this.tune(fd);
     const greeter = new Greeter(this, socket, this.settings.handshakeMs);
     this.greeters.add(greeter);
     this.sweepLater();

@@ -1,4 +1,4 @@
-import { invariant, type RingQueue, type XioObject, type XioPool } from '@mars/brick-core';
+import { invariant, type RingQueue, type XioObject } from '@mars/brick-core';
 import { MAX_SEND_BYTES, MAX_SEND_SPANS } from '../limits.js';
 import { ERROR_OFFSET_CHUNK_BYTES } from '../nbd/protocol.js';
 import type { RingSocket } from './ring-socket.js';
@@ -39,7 +39,7 @@ export class Replies {
 
   /** @param block arena block for headers, {@link Replies.headerBytes} long; the owner gives it back after {@link drop} */
   constructor(
-    private readonly pool: XioPool,
+    private readonly free: (o: XioObject) => void,
     block: number,
     depth: number,
   ) {
@@ -135,7 +135,7 @@ export class Replies {
     if (o === null) return;
     this.objects[index] = null;
     this.held--;
-    this.pool.free(o);
+    this.free(o);
   }
 
   private extend(at: number, bytes: number): boolean {

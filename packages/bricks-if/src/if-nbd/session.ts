@@ -16,7 +16,20 @@ import {
   type XioObject,
   type XioPool,
 } from '@mars/brick-core';
-import { DRAIN_MS, MAX_LONG_REQUESTS, PIECE_BYTES, POOL_RESERVE, RANGE_PIECE_BYTES, RETRY_MS } from '../limits.js';
+import {
+  DRAIN_MS,
+  FREE_SHARE,
+  GREEDY_BYTES,
+  GREEDY_FREE_SHARE,
+  MAX_LONG_REQUESTS,
+  MAX_SESSION_BYTES,
+  MODEST_BYTES,
+  PAYLOAD_MS,
+  PIECE_BYTES,
+  POOL_RESERVE,
+  RANGE_PIECE_BYTES,
+  RETRY_MS,
+} from '../limits.js';
 import {
   CMD_BLOCK_STATUS,
   CMD_DISC,
@@ -82,6 +95,9 @@ export class Session implements SocketOwner, Batcher, Permissions {
   /** The WRITE whose payload is being received, and how much of it is missing, bytes. */
   private filling: XioObject | null = null;
   private missing = 0;
+  private fillingUs = 0.5;
+  /** Arena blocks of the objects that we hold, bytes. */
+  private heldBytes = 0;
   /** The long request whose pieces are being issued. */
   private long: LongRequest | null = null;
   private readonly longs: LongRequest[] = [];
@@ -113,8 +129,9 @@ export class Session implements SocketOwner, Batcher, Permissions {
     this.structured = structured;
     this.hasContext = hasContext;
     this.skipBytes = 0;
-    this.replies = new Replies(pool, headers, target.depth);
-    this.answers = new Answers(arena, this.replies, structured, (o) => pool.free(o));
+    const free = (o: XioObject): void => this.free(o);
+    this.replies = new Replies(free, headers, target.depth);
+    this.answers = new Answers(arena, this.replies, structured, free);
   }
 
   /** Begins with what the handshake left in the buffer. */
@@ -132,7 +149,17 @@ export class Session implements SocketOwner, Batcher, Permissions {
     if (this.state !== 'open') return;
     this.state = 'ending';
     this.endIfIdle();
+    if (this.issued === 0) this.limitFarewell();
+  }
+
+  /** From here on only the client can keep us waiting. */
+  private limitFarewell(): void {
     if (this.state === 'ending') this.target.loop.after(DRAIN_MS, this, destroySession);
+  }
+
+  /** Ends a client that has begun a WRITE and does not go on. Called by the export, now and then. */
+  checkPayload(nowUs: number): void {
+    if (this.filling !== null && nowUs - this.fillingUs > PAYLOAD_MS * 1000) this.breakOff();
   }
 
   /** Closes now. */
@@ -145,7 +172,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
   closed(): void {
     this.state = 'dead';
     this.replies.drop();
-    if (this.filling !== null) this.pool.free(this.filling);
+    if (this.filling !== null) this.free(this.filling);
     this.filling = null;
     this.stream.close();
     this.target.loop.arena.release(this.headers);
@@ -244,16 +271,37 @@ export class Session implements SocketOwner, Batcher, Permissions {
     if (this.skipBytes > 0) return this.skip();
     if (this.long !== null) return this.nextPiece(this.long);
     if (this.stream.available < REQUEST_BYTES) return false;
-    if (!this.hasRoom()) return this.stall();
     return this.begin();
   }
 
-  private hasRoom(): boolean {
+  /** @param bytes of payload that the next object needs */
+  private hasRoom(bytes: number): boolean {
     return (
       this.issued + this.replies.held < this.target.depth &&
       this.pool.available > this.reserve &&
+      this.hasMemory(bytes) &&
       this.replies.hasRoom(this.issued + 1)
     );
+  }
+
+  /** Those who hold much wait first, so nobody can starve the others, however many replies he leaves unread. */
+  private hasMemory(bytes: number): boolean {
+    const { arena } = this.target.loop;
+    const held = this.heldBytes + bytes;
+    if (held <= MODEST_BYTES) return true;
+    const left = held > GREEDY_BYTES ? GREEDY_FREE_SHARE : FREE_SHARE;
+    return this.heldBytes < MAX_SESSION_BYTES && arena.availableBytes > arena.totalBytes * left;
+  }
+
+  private take(bytes: number): XioObject | null {
+    const o = this.pool.take(this.target.brick, bytes);
+    if (o !== null && o.block >= 0) this.heldBytes += this.target.loop.arena.capacity(o.block);
+    return o;
+  }
+
+  private free(o: XioObject): void {
+    if (o.block >= 0) this.heldBytes -= this.target.loop.arena.capacity(o.block);
+    this.pool.free(o);
   }
 
   private stall(): false {
@@ -280,6 +328,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
       this.end();
       return false;
     }
+    if (!this.hasRoom(r.type <= CMD_WRITE ? Math.min(r.length, PIECE_BYTES) : 0)) return this.stall();
     this.sizeBytes = this.target.input.cached.size;
     const error = verdict(r, this);
     if (error !== 0) return this.refuse(error);
@@ -313,7 +362,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
     if (r.length === 0 && r.type !== CMD_FLUSH) return this.nothing();
     if (r.type === CMD_BLOCK_STATUS) return this.blockStatus();
     if (r.length > (r.type === CMD_READ ? PIECE_BYTES : RANGE_PIECE_BYTES)) return this.beginLong();
-    const o = this.pool.take(this.target.brick, r.type === CMD_READ ? r.length : 0);
+    const o = this.take(r.type === CMD_READ ? r.length : 0);
     if (o === null) return this.stall();
     this.stream.take(REQUEST_BYTES);
     this.describe(o, r.length);
@@ -335,7 +384,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
       this.answers.allAllocated(r);
       return true;
     }
-    const o = this.pool.take(this.target.brick, EXTENTS_PAYLOAD_BYTES);
+    const o = this.take(EXTENTS_PAYLOAD_BYTES);
     if (o === null) return this.stall();
     this.stream.take(REQUEST_BYTES);
     // Less than was asked for is a good answer.
@@ -354,7 +403,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
     this.lean = !isInline;
     // A short payload comes with the next receive, together with what follows it.
     if (isInline && this.stream.available < REQUEST_BYTES + r.length) return false;
-    const o = this.pool.take(this.target.brick, r.length);
+    const o = this.take(r.length);
     if (o === null) return this.stall();
     this.stream.take(REQUEST_BYTES);
     this.describe(o, r.length);
@@ -371,6 +420,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
     if (n === o.len) return this.issue(o);
     this.filling = o;
     this.missing = o.len - n;
+    this.fillingUs = this.target.loop.nowUs;
   }
 
   private describe(o: XioObject, len: number): Pending {
@@ -439,10 +489,10 @@ export class Session implements SocketOwner, Batcher, Permissions {
       this.long = null;
       return true;
     }
-    if (!this.hasRoom()) return this.stall();
     const hasPayload = l.type <= CMD_WRITE;
     const len = Math.min(l.rest, hasPayload ? PIECE_BYTES : RANGE_PIECE_BYTES);
-    const o = this.pool.take(this.target.brick, hasPayload ? len : 0);
+    if (!this.hasRoom(hasPayload ? len : 0)) return this.stall();
+    const o = this.take(hasPayload ? len : 0);
     if (o === null) return this.stall();
     this.issuePiece(l, o, len);
     return true;
@@ -475,9 +525,10 @@ export class Session implements SocketOwner, Batcher, Permissions {
     a.session = null;
     a.long = null;
     if (long !== null) long.pieces--;
-    if (this.state === 'dead') return this.pool.free(o);
+    if (this.state === 'dead') return this.free(o);
     const error = long === null ? this.answers.answer(o, a) : this.pieceCompleted(o, a, long);
     if (error > 0) this.target.stats.errors.n++;
+    if (this.issued === 0) this.limitFarewell();
     this.wake();
   }
 
