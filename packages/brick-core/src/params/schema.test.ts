@@ -93,6 +93,11 @@ describe('checkParams', () => {
     assert.equal(problemsOf({ path: 'x', mode: 'quick', errno: 'EWHAT', sise: 1 }).length, 3);
   });
 
+  it('names an unknown parameter also when another one is not of its unit, and each of them once', () => {
+    const result = checkParams({ properties: { wait: { unit: 'ms' } } }, { wait: 'fast', wiat: 1 });
+    assert.deepEqual(result.ok ? [] : result.problems.map((problem) => problem.path), [['wait'], ['wiat']]);
+  });
+
   it('shows defaults as people write them', () => {
     const { size, wait, mode } = schema.properties!;
     assert.deepEqual(

@@ -50,10 +50,14 @@ export type ParamsResult = { ok: true; values: Record<string, unknown> } | { ok:
 export function checkParams(schema: ParamsSchema, raw: Readonly<Record<string, unknown>>): ParamsResult {
   const problems: ParamProblem[] = [];
   const values = convert(schema, structuredClone(raw), [], problems) as Record<string, unknown>;
-  if (problems.length > 0) return { ok: false, problems };
   const validate = compiled(schema);
-  if (validate(values)) return { ok: true, values };
-  return { ok: false, problems: (validate.errors ?? []).map((error) => explain(error, schema)) };
+  const isValid = validate(values);
+  if (isValid && problems.length === 0) return { ok: true, values };
+  // A value that is not of its unit has been named already, with a better hint than the validator has.
+  const named = new Set(problems.map((problem) => problem.path.join('/')));
+  const others = (isValid ? [] : (validate.errors ?? [])).map((error) => explain(error, schema));
+  problems.push(...others.filter((other) => !named.has(other.path.join('/'))));
+  return { ok: false, problems };
 }
 
 /** The first parameter whose default cannot be read as its unit, as a dotted path; `undefined` when all can. */
