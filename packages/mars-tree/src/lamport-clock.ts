@@ -100,6 +100,11 @@ export class LamportClock {
     return `CURRENT_TIME=${formatStamp(this.realNs())}\nlamport_now=${formatStamp(this.peek())}\nCALLS=${this.callCount}\n`;
   }
 
+  /** The stamp that a corrupt one counts as: later than all that was seen, but not later than real time would make it. */
+  repairStamp(corruptNs: bigint): bigint {
+    return this.clamp(corruptNs);
+  }
+
   /** A corrupt stamp moves the clock by 2 ns and then counts as that. Source: symlink-tree.md 4.4. */
   private clamp(stampNs: bigint): bigint {
     if (!this.isFarFuture(stampNs)) return stampNs;

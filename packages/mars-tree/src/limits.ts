@@ -62,3 +62,12 @@ export const RACY_MS = 2000;
 
 /** Directories that are watched, at most (a thousand resources of eight hosts have 20,000); the rest is only swept. */
 export const MAX_WATCHES = 100_000;
+
+/** Entries of one directory that are read; a tree needs 1,000 per resource, so more than this is an accident of somebody else's. */
+export const MAX_DIRECTORY_ENTRIES = 200_000;
+
+/** Links that a tree must have before "most stamps are too far ahead" says something about the system clock. */
+export const MIN_LINKS_TO_DOUBT_CLOCK = 16;
+
+/** Markers of the old deletion protocol are honoured this long, days (symlink-tree.md 3.6). */
+export const OLD_MARKER_DAYS = 7;
