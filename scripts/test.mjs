@@ -8,7 +8,20 @@ import { bootstrap, main, run } from './steps.mjs';
 const RINGS = [
   { name: 'lint', about: 'eslint and prettier', command: ['npm', ['run', '-s', 'lint']] },
   { name: 'layers', about: 'who may import whom', command: ['npm', ['run', '-s', 'check:layers']] },
-  { name: 'unit', about: 'unit tests and brick conformance', files: ['packages/*/dist/**/*.test.js'] },
+  {
+    name: 'unit',
+    about: 'unit tests and brick conformance',
+    // Both cores: the suites share nothing but the machine.
+    files: [
+      '--parallel',
+      '--jobs',
+      '2',
+      '--ignore',
+      'packages/*/dist/**/*.outer.test.js',
+      'packages/*/dist/**/*.test.js',
+    ],
+  },
+  { name: 'cli', about: 'commands as a person runs them', files: ['packages/*/dist/**/*.outer.test.js'] },
   { name: 'native', about: 'the addon by itself', files: ['native/test/*.test.mjs'] },
   { name: 'machine', about: 'bricks on the real and the simulated machine', files: ['test/machine/*.test.mjs'] },
   {

@@ -46,7 +46,7 @@ export interface HostParts {
   close?(): Promise<void>;
 }
 
-const DEFAULT_ARENA_BYTES = 32 * 2 ** 20;
+const DEFAULT_ARENA_BYTES = 8 * 2 ** 20;
 
 /** One loop on a virtual clock with debug arena, and the services of one host. */
 export interface TestHost extends HostParts {

@@ -186,6 +186,8 @@ function eventText(event: StackEvent): string {
         : `settled, but not all is well: ${[...new Set(event.problems)].join(', ')}`;
     case 'closed':
       return 'closed';
+    case 'died':
+      return `✖ ${event.failure.message}`;
   }
 }
 
