@@ -15,6 +15,7 @@ export { ARENA_PAGE, Arena, DebugArena, type ArenaLeak } from './request/arena.j
 export { XioObject, type Completer } from './request/xio-object.js';
 export { XioPool, type ObjectOwner } from './request/pool.js';
 export { Loop, type Batcher, type TickSource } from './loop/loop.js';
+export type { FaultOwner } from './loop/fault.js';
 export { TimerQueue } from './loop/timer-queue.js';
 export type { LoopDriver } from './loop/driver.js';
 export * from './machine/clock.js';

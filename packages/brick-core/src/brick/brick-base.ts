@@ -1,12 +1,14 @@
 import { ErrorCode, MarsError, causeText } from '../errors.js';
 import { invariant } from '../invariant.js';
+import type { FaultOwner } from '../loop/fault.js';
 import type { Batcher, Loop } from '../loop/loop.js';
 import type { Logger } from '../machine/logger.js';
 import type { Arena } from '../request/arena.js';
 import type { ObjectOwner, XioPool } from '../request/pool.js';
-import type { Completer, XioObject } from '../request/xio-object.js';
+import { XioObject, type Completer } from '../request/xio-object.js';
 import type { Counter, Histogram, StatsRegistry } from '../stats/stats.js';
 import type { XioInput, XioOutput } from './contract.js';
+import { endAfterFault, type FaultSink } from './fault.js';
 import type { ResolvedMeta } from './meta.js';
 import { PowerSwitch } from './power.js';
 import type { Wire } from './wire.js';
@@ -40,6 +42,7 @@ export interface BrickParts {
   meta: ResolvedMeta;
   wires: ReadonlyMap<string, readonly Wire[]>;
   stats: StatsRegistry;
+  faults: FaultSink;
 }
 
 /**
@@ -49,7 +52,7 @@ export interface BrickParts {
  * asynchronous; `io` and `complete` are hot path and may not.
  * Source: bricks.md 1.6, 5.2, 5.8.
  */
-export abstract class BrickBase implements Batcher, ObjectOwner {
+export abstract class BrickBase implements Batcher, ObjectOwner, FaultOwner {
   readonly power = new PowerSwitch();
   /** Objects that this brick took from the pool and has not freed. */
   objects = 0;
@@ -103,6 +106,16 @@ export abstract class BrickBase implements Batcher, ObjectOwner {
   output(name: string): XioOutput {
     invariant(this.parts.meta.outputs.includes(name), `brick type ${this.parts.meta.type} has no output ${name}`);
     return this as unknown as XioOutput;
+  }
+
+  /**
+   * Code of this brick threw where no wire could see it. Bricks MUST NOT throw (bricks.md 5.3 rule 11); one that does is
+   * switched off for good, and the request that it was working on is answered ENOTRECOVERABLE. Helpers of a brick that
+   * stand in a timer, in the ring or among the batches pass their faults on to this.
+   */
+  onFault(error: unknown, work: unknown = null): void {
+    this.parts.faults.brickThrew(this, error);
+    if (work instanceof XioObject) endAfterFault(this, work, this.ctx.loop);
   }
 
   /** Asks for one `endBatch` at the end of this tick. */

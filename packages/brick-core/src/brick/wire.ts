@@ -6,15 +6,10 @@ import { F_FUA, OP_FLUSH, OP_READ, OP_TRIM, OP_WRITE, OP_ZERO } from '../request
 import { DOWN, HELD, WAITING, type Completer, type ReturnStep, type XioObject } from '../request/xio-object.js';
 import type { BrickBase } from './brick-base.js';
 import type { XioInput, XioOutput } from './contract.js';
+import type { FaultSink } from './fault.js';
 
 /** FUA means something for these; on a read it is noise, as in the NBD protocol. */
 const CHANGING_OPS = (1 << OP_WRITE) | (1 << OP_TRIM) | (1 << OP_ZERO);
-
-/** Both ends of a wire, for those who report trouble. */
-export interface WireWatcher {
-  /** A brick threw on the data path. The request was answered ENOTRECOVERABLE; the brick should be forced off. */
-  brickThrew(brick: BrickBase, error: unknown): void;
-}
 
 /** The way back through one wire to one completer of its consumer (or past the consumer, when it did not push itself). */
 class WireStep implements ReturnStep {
@@ -70,7 +65,7 @@ export class Wire implements XioInput {
     readonly name: string,
     readonly nr: number,
     private readonly loop: Loop,
-    private readonly watcher: WireWatcher,
+    private readonly faults: FaultSink,
   ) {
     // A consumer that never pushes itself need not be a completer; then this step is never used.
     this.self = consumer as unknown as Completer;
@@ -223,7 +218,7 @@ export class Wire implements XioInput {
   private ioThrew(o: XioObject, error: unknown): void {
     const brick = this.provider_;
     if (error instanceof InvariantError || brick === null) throw error;
-    this.watcher.brickThrew(brick, error);
+    this.faults.brickThrew(brick, error);
     // Answer only what the brick still holds: it has not passed the request on if this wire's own step is on top.
     if (o.state !== DOWN || !this.isOnTop(o)) return;
     o.takePushed();
@@ -233,7 +228,7 @@ export class Wire implements XioInput {
   /** Called by the steps of this wire only. */
   completeThrew(o: XioObject, error: unknown): void {
     if (error instanceof InvariantError) throw error;
-    this.watcher.brickThrew(this.consumer, error);
+    this.faults.brickThrew(this.consumer, error);
     if (o.state !== HELD || !this.isOnTop(o)) return;
     o.takePushed();
     // The one who took the request is the one who threw: nobody is left to answer to, so its request ends here.

@@ -1,10 +1,13 @@
 import { attachBrick, hooksOf, type BrickBase, type BrickContext } from '../brick/brick-base.js';
 import { FilterBrick, bindNext } from '../brick/filter-brick.js';
 import type { BrickClass, ResolvedMeta } from '../brick/meta.js';
-import { Wire, type WireWatcher } from '../brick/wire.js';
+import type { FaultSink } from '../brick/fault.js';
+import { Wire } from '../brick/wire.js';
 import { ErrorCode, MarsError, causeText } from '../errors.js';
+import { CLOCK } from '../machine/clock.js';
 import { checkParams, type ParamProblem } from '../params/schema.js';
 import { StatsRegistry } from '../stats/stats.js';
+import { BrickClock } from './brick-clock.js';
 import type { GraphState } from './graph-state.js';
 import { spreadInfo } from './offers.js';
 import { slotsOf } from './slots.js';
@@ -14,7 +17,7 @@ import { allWires, firstWire } from './topology.js';
 export class Builder {
   constructor(
     private readonly state: GraphState,
-    private readonly watcher: WireWatcher,
+    private readonly faults: FaultSink,
   ) {}
 
   /** @throws MarsError BAD_WIRE, UNKNOWN_BRICK_TYPE, BAD_PARAMETER, BAD_BRICK_CLASS */
@@ -61,8 +64,13 @@ export class Builder {
   }
 
   private construct(cls: BrickClass, name: string, type: string): BrickBase {
+    const { host, loop } = this.state.options;
+    const clock = new BrickClock(loop);
+    const services = host.createChildContainer().register(CLOCK, { useValue: clock });
     try {
-      return this.state.options.host.createChildContainer().resolve(cls);
+      const brick = services.resolve(cls);
+      clock.owner = brick;
+      return brick;
     } catch (cause) {
       throw new MarsError(ErrorCode.BAD_BRICK_CLASS, `brick "${name}" (${type}) cannot be built: ${causeText(cause)}`, {
         cause,
@@ -77,7 +85,7 @@ export class Builder {
     const stats = new StatsRegistry();
     try {
       const ctx = this.contextFor(brick, name, slot, values, stats);
-      attachBrick(brick, { ctx, meta, wires: this.buildWires(brick, meta.inputs), stats });
+      attachBrick(brick, { ctx, meta, wires: this.buildWires(brick, meta.inputs), stats, faults: this.faults });
     } catch (error) {
       slots.give(slot);
       throw error;
@@ -87,7 +95,7 @@ export class Builder {
   private buildWires(brick: BrickBase, inputs: ResolvedMeta['inputs']): Map<string, Wire[]> {
     const wires = new Map<string, Wire[]>();
     for (const [port, meta] of Object.entries(inputs)) {
-      const wireAt = (nr: number): Wire => new Wire(brick, port, nr, this.state.loop, this.watcher);
+      const wireAt = (nr: number): Wire => new Wire(brick, port, nr, this.state.loop, this.faults);
       wires.set(
         port,
         Array.from({ length: meta.group ?? 1 }, (_, nr) => wireAt(nr)),

@@ -1,5 +1,6 @@
 import type { BrickBase } from '../brick/brick-base.js';
-import type { Wire, WireWatcher } from '../brick/wire.js';
+import type { FaultSink } from '../brick/fault.js';
+import type { Wire } from '../brick/wire.js';
 import type { Loop } from '../loop/loop.js';
 import { Adaptors, type BrickLife } from './adapt.js';
 import { Builder, setLiveParam } from './build.js';
@@ -28,7 +29,7 @@ export { wireText } from './topology.js';
  * ```
  * Source: bricks.md 1.3, 1.6 to 1.8, 5.7, 5.8.
  */
-export class Graph implements WireWatcher, BrickLife {
+export class Graph implements FaultSink, BrickLife {
   private readonly state: GraphState;
   private readonly builder: Builder;
   private readonly adaptors: Adaptors;
@@ -119,7 +120,7 @@ export class Graph implements WireWatcher, BrickLife {
     return this.switching.release(this.get(name));
   }
 
-  /** Called by the core when code of a brick threw on the data path: the brick is switched off for good. */
+  /** Called by the core when code of a brick threw on the data path or in a callback: it is switched off for good. */
   brickThrew(brick: BrickBase, error: unknown): void {
     this.switching.brickThrew(brick, error);
   }

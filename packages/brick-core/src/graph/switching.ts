@@ -1,5 +1,6 @@
 import { cancelStart, inTurn, pressBrick, releaseBrick, type BrickBase } from '../brick/brick-base.js';
-import type { Wire, WireWatcher } from '../brick/wire.js';
+import type { FaultSink } from '../brick/fault.js';
+import type { Wire } from '../brick/wire.js';
 import { ErrorCode, MarsError, causeText } from '../errors.js';
 import type { Adaptors } from './adapt.js';
 import type { GraphState } from './graph-state.js';
@@ -12,7 +13,7 @@ import { checkDepth, checkProvider } from './wiring.js';
  * Power: providers on before consumers and off after them, and what must hold when a brick goes on. Jobs for one brick run
  * in turn, those for different bricks side by side. Source: bricks.md 1.6, 5.8.
  */
-export class Switching implements WireWatcher {
+export class Switching implements FaultSink {
   /** Whether a pressed brick may have adaptors. */
   private readonly modes = new WeakMap<BrickBase, AdaptMode>();
 
@@ -38,12 +39,11 @@ export class Switching implements WireWatcher {
     // Requests that are still under way in it may make it throw again; once is enough to say it.
     if (brick.power.forceOff) return;
     const { log } = this.state;
-    log.error(
-      { brick: brick.name, type: brick.meta.type, err: error },
-      'a brick threw on the data path; it is switched off',
-    );
+    log.error({ brick: brick.name, type: brick.meta.type, err: error }, 'a brick threw; it is switched off for good');
     this.state.emit({ kind: 'threw', brick: brick.name, message: causeText(error) });
     brick.power.forceOff = true;
+    // A timer may outlive the brick's time on; then there is nothing to stop.
+    if (brick.power.ledOff) return;
     brick.power.set('switching');
     // The led falls at once, so every further request is answered ESHUTDOWN; what is under way may still come back.
     void inTurn(brick, () => this.switchOff(brick)).catch((cause: unknown) =>

@@ -6,10 +6,11 @@ import type { Arena } from '../request/arena.js';
 import { XioPool } from '../request/pool.js';
 import type { XioObject } from '../request/xio-object.js';
 import type { LoopDriver } from './driver.js';
+import { reportFault, type FaultOwner } from './fault.js';
 import { TimerQueue } from './timer-queue.js';
 
 /** Something with work to do once per tick; consumers (low `rank`) go before providers. */
-export interface Batcher {
+export interface Batcher extends Partial<FaultOwner> {
   /** Distance from the top of the stack; kept by the graph. */
   rank: number;
   plugged: boolean;
@@ -95,9 +96,10 @@ export class Loop implements Clock {
     if (!this.ticking) this.driver.arm();
   }
 
-  after<T>(delayMs: number, arg: T, fn: (arg: T) => void): void {
+  /** @param owner who is told when `fn` throws; without one it is `arg`, if that can be told */
+  after<T>(delayMs: number, arg: T, fn: (arg: T) => void, owner: FaultOwner | null = null): void {
     this.sampleIfIdle();
-    this.timers.add(this.now[0]! + delayMs * 1000, arg, fn);
+    this.timers.add(this.now[0]! + delayMs * 1000, arg, fn, owner);
     if (!this.ticking) this.armTimers();
   }
 
@@ -193,7 +195,11 @@ export class Loop implements Clock {
     for (let i = 0; i < turn; i++) {
       const b = list[i]!;
       b.plugged = false;
-      b.endBatch!(events);
+      try {
+        b.endBatch!(events);
+      } catch (error) {
+        reportFault(b, error, null);
+      }
     }
     const late = this.pluggedAt[rank]! - turn;
     for (let i = 0; i < late; i++) list[i] = list[turn + i]!;

@@ -2,6 +2,7 @@ import { EAGAIN } from '../errno.js';
 import { invariant } from '../invariant.js';
 import { DEFAULT_RING_TAGS } from '../limits.js';
 import type { RingSockets } from './ring-sockets.js';
+import { reportFault, type FaultOwner } from '../loop/fault.js';
 import type { Batcher, Loop, TickSource } from '../loop/loop.js';
 import {
   CQ_WORDS,
@@ -45,8 +46,8 @@ export interface RingPlace {
   readonly len: number;
 }
 
-/** Who gets the result of an operation. */
-export interface RingClient {
+/** Who gets the result of an operation. One that has `onFault` is told when its `ringDone` threw; else the process stops. */
+export interface RingClient extends Partial<FaultOwner> {
   /**
    * Called once per operation, from inside a tick. It may submit again.
    * @param token  the number given with the operation
@@ -387,7 +388,11 @@ export class RingQueue implements TickSource {
     this.clients[tag] = null;
     this.places[tag] = null;
     this.freeTags[this.freeCount++] = tag;
-    client.ringDone(this.tokens[tag]!, result, place);
+    try {
+      client.ringDone(this.tokens[tag]!, result, place);
+    } catch (error) {
+      reportFault(client, error, place);
+    }
   }
 
   private giveRoom(): void {
