@@ -169,7 +169,7 @@ export default async function bench() {
     );
   }
   rows.push(perFilter(rows));
-  writeResults(
+  return writeResults(
     'core',
     'Cost of a request through bricks, in RAM, without payload, at depth 64; observers with a time stamp and a histogram each.',
     rows,

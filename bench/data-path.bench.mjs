@@ -73,9 +73,9 @@ async function startAll(scratch) {
         'run',
         path.join(root, 'stacks/nbd-file.yaml'),
         '--set',
-        `file=${ours.image}`,
+        `path=${ours.image}`,
         '--set',
-        `socket=${ours.socket}`,
+        `listen=${ours.socket}`,
         '--json',
       ],
       ours.socket,
@@ -133,7 +133,7 @@ export default async function bench() {
   try {
     all = await startAll(scratch);
     const rows = await measureAll(scratch, all);
-    writeResults(
+    return writeResults(
       'data-path',
       'Our NBD server (`mars-stack run stacks/nbd-file.yaml`) against `nbdkit file`, `qemu-nbd` (writeback, io_uring) and raw fio on a file; one ' +
         'client over a unix socket, image in the page cache. The ratio is against `nbdkit`.',

@@ -1,6 +1,6 @@
 // The frame of all benches: interleaved rounds, a ratio per round, then medians (data-path.md 9). Nothing here is a test:
 // a bench measures and writes down, it never fails because the machine was slow.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,10 +62,29 @@ export function summarize({ name, unit, better, goalPeer, runs }) {
   };
 }
 
-/** Writes `bench/results/NAME.json` and `NAME.md`. */
+/** Changes of a ratio below this share are noise (data-path.md 2: "treat differences under about 25 % as unresolved"). */
+const NOISE = 0.25;
+
+/**
+ * Compares ratios with those of the results that are there, i.e. the last ones that landed.
+ * @returns one line per row that has become worse by more than the noise
+ */
+export function regressions(before, rows) {
+  const old = new Map(before.map((row) => [row.name, row]));
+  return rows.flatMap((row) => {
+    const was = old.get(row.name)?.ratio;
+    if (!was || !row.ratio) return [];
+    const change = row.better === 'higher' ? was / row.ratio - 1 : row.ratio / was - 1;
+    return change > NOISE ? [`${row.name}: ratio ${row.ratio}, was ${was} (${Math.round(change * 100)} % worse)`] : [];
+  });
+}
+
+/** Writes `bench/results/NAME.json` and `NAME.md`. @returns what has become worse since the last results */
 export function writeResults(bench, about, rows) {
   mkdirSync(results, { recursive: true });
-  writeFileSync(path.join(results, `${bench}.json`), `${JSON.stringify(rows, null, 2)}\n`);
+  const file = path.join(results, `${bench}.json`);
+  const worse = existsSync(file) ? regressions(JSON.parse(readFileSync(file, 'utf8')), rows) : [];
+  writeFileSync(file, `${JSON.stringify(rows, null, 2)}\n`);
   const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers)))];
   const head = ['what', 'unit', 'ours', ...peers, 'ratio', 'better'];
   const lines = [
@@ -94,6 +113,8 @@ export function writeResults(bench, about, rows) {
   ];
   writeFileSync(path.join(results, `${bench}.md`), lines.join('\n'));
   console.log(`\n${lines.slice(8).join('\n')}`);
+  for (const line of worse) console.log(`! worse than the last results: ${line}`);
+  return worse;
 }
 
 function round(value) {

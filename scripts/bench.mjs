@@ -1,4 +1,5 @@
 // npm run bench -- NAME …: runs benches and writes bench/results/NAME.json and NAME.md.
+// With --check it fails when a ratio is more than 25 % worse than in the results that were there before.
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -19,6 +20,7 @@ main(async () => {
   for (const name of names) {
     console.log(`\n── bench ${name}`);
     const bench = await import(pathToFileURL(path.join(root, 'bench', `${name}.bench.mjs`)).href);
-    await bench.default();
+    const worse = (await bench.default()) ?? [];
+    if (worse.length > 0 && process.argv.includes('--check')) process.exitCode = 1;
   }
 });
