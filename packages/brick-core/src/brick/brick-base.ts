@@ -48,8 +48,8 @@ export interface BrickParts {
 /**
  * Base of every brick: power, ports, parameters, accounting.
  *
- * Life: `attached()` → [`start()` → requests → `draining()` → `stop()`]* → `detached()`. The hooks are cold path and may be
- * asynchronous; `io` and `complete` are hot path and may not.
+ * Life: `attached()` → [`start()` → requests and `round()`s → `draining()` → `stop()`]* → `detached()`. The hooks are cold path
+ * and most of them may be asynchronous; `io` and `complete` are hot path and may not.
  * Source: bricks.md 1.6, 5.2, 5.8.
  */
 export abstract class BrickBase implements Batcher, ObjectOwner, FaultOwner {
@@ -83,6 +83,11 @@ export abstract class BrickBase implements Batcher, ObjectOwner, FaultOwner {
    * on. A write-back cache writes back here. When it fails, the wire stays as it is.
    */
   protected bypassed(): void | Promise<void> {}
+  /**
+   * Once per round of whoever decides what should run, while the brick is pressed and its led is on. For what is looked at
+   * from time to time and tells nobody when it changes: the size of a device, free space. Keep it short; it may not wait.
+   */
+  protected round(): void {}
   /** The brick is taken out of the graph. */
   protected detached(): void {}
   /** A provider has a new `info`; `input.cached` holds it. */
@@ -184,6 +189,7 @@ interface Hooks {
   draining(): void | Promise<void>;
   stop(): void | Promise<void>;
   bypassed(): void | Promise<void>;
+  round(): void;
   detached(): void;
   inputChanged(input: XioInput): void;
   liveParam(name: string, value: unknown): void;

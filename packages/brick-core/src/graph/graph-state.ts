@@ -78,6 +78,11 @@ export class GraphState {
     return found;
   };
 
+  /** Bricks in switching order: providers before consumers. */
+  providersFirst(): BrickBase[] {
+    return [...this.bricks.values()].sort((a, b) => b.rank - a.rank);
+  }
+
   /** Requests that consumers have under way in this brick. */
   heldOf(brick: BrickBase): number {
     return this.consumersOf(brick).reduce((sum, wire) => sum + wire.held, 0);

@@ -94,7 +94,7 @@ export class Graph implements FaultSink, BrickLife {
 
   /** Bricks in switching order: providers before consumers. */
   providersFirst(): BrickBase[] {
-    return [...this.state.bricks.values()].sort((a, b) => b.rank - a.rank);
+    return this.state.providersFirst();
   }
 
   /** Sets a parameter that the type lists under `live`. @throws MarsError LIVE_PARAMETER, BAD_PARAMETER */
@@ -118,6 +118,14 @@ export class Graph implements FaultSink, BrickLife {
    */
   release(name: string): Promise<void> {
     return this.switching.release(this.get(name));
+  }
+
+  /**
+   * Calls `round()` of every brick that is pressed and on, providers first: what one of them finds out, those above it know
+   * already when it is their turn. Call it once per round of whoever decides what should run. Source: bricks.md 5.2.
+   */
+  round(): void {
+    this.switching.round();
   }
 
   /** Called by the core when code of a brick threw on the data path or in a callback: it is switched off for good. */

@@ -126,7 +126,11 @@ async function refused(promise: Promise<unknown>, code: ErrorCodeName): Promise<
 describe('rewiring under load', () => {
   it('loses, doubles and reorders no request while a filter comes and goes with 2,000 in flight', async function () {
     this.timeout(30_000);
-    const world = await new World({ poolObjects: 4096, arenaBytes: 32 * 2 ** 20 }).stack('test-probe', 'test-delay', 'test-disk');
+    const world = await new World({ poolObjects: 4096, arenaBytes: 32 * 2 ** 20 }).stack(
+      'test-probe',
+      'test-delay',
+      'test-disk',
+    );
     const { graph, host, probe, disk } = world;
     const answers = new Map<number, number>();
     let sent = 0;

@@ -1,7 +1,8 @@
-import { cancelStart, inTurn, pressBrick, releaseBrick, type BrickBase } from '../brick/brick-base.js';
+import { cancelStart, hooksOf, inTurn, pressBrick, releaseBrick, type BrickBase } from '../brick/brick-base.js';
 import type { FaultSink } from '../brick/fault.js';
 import type { Wire } from '../brick/wire.js';
 import { ErrorCode, MarsError, causeText } from '../errors.js';
+import { reportFault } from '../loop/fault.js';
 import type { Adaptors } from './adapt.js';
 import type { GraphState } from './graph-state.js';
 import { spreadInfo, type AdaptMode } from './offers.js';
@@ -29,6 +30,19 @@ export class Switching implements FaultSink {
   release(brick: BrickBase): Promise<void> {
     cancelStart(brick);
     return inTurn(brick, () => this.releaseNow(brick));
+  }
+
+  /** A brick that throws here is switched off like one that throws on the data path; the others have their turn. */
+  round(): void {
+    for (const brick of this.state.providersFirst()) {
+      // Asked one by one: the round of one brick may have ended another.
+      if (!brick.power.button || !brick.power.ledOn) continue;
+      try {
+        hooksOf(brick).round();
+      } catch (error) {
+        reportFault(brick, error, null);
+      }
+    }
   }
 
   adaptModeOf(brick: BrickBase): AdaptMode {

@@ -68,7 +68,7 @@ export class LoadBrick extends BrickBase {
   private issuedInRound = 0;
   private dueUs = 0.5;
   private gapUs = 0.5;
-  private round = 0;
+  private roundNr = 0;
 
   private work!: Workload;
   private verifier: Verifier | null = null;
@@ -129,7 +129,7 @@ export class LoadBrick extends BrickBase {
     this.ctx.publish('phase', this.phase);
     this.ctx.publish('failed', this.failures.n > 0);
     this.dueUs = this.ctx.loop.nowUs;
-    const round = ++this.round;
+    const round = ++this.roundNr;
     const durationMs = this.ctx.params.duration as number;
     if (durationMs > 0) this.clock.after(durationMs, round, this.timeIsUp);
     this.plug();
@@ -311,11 +311,11 @@ export class LoadBrick extends BrickBase {
   private survey(): void {
     this.verifier!.cut();
     this.enterPhase('pause');
-    this.clock.after(this.ctx.params.cutRetry as number, this.round, this.powerMayBeBack);
+    this.clock.after(this.ctx.params.cutRetry as number, this.roundNr, this.powerMayBeBack);
   }
 
   private readonly powerMayBeBack = (round: number): void => {
-    if (round !== this.round || this.phase !== 'pause') return;
+    if (round !== this.roundNr || this.phase !== 'pause') return;
     this.readback(this.isEndReached() ? 'finished' : 'run');
   };
 
@@ -325,7 +325,7 @@ export class LoadBrick extends BrickBase {
   }
 
   private readonly timeIsUp = (round: number): void => {
-    if (round !== this.round) return;
+    if (round !== this.roundNr) return;
     this.isTimeUp = true;
     if (this.phase === 'run') this.hasDrawn = false;
     this.plug();
