@@ -42,6 +42,7 @@ export const ERROR_TABLE = {
   LIVE_PARAMETER: { number: 310, text: 'a parameter cannot be changed while the brick runs' },
   LIMIT_REACHED: { number: 311, text: 'a named limit is reached' },
   VERIFY_FAILED: { number: 312, text: 'data that was read differs from what was written' },
+  DATA_THREAD_DIED: { number: 313, text: 'the thread in which a stack runs died' },
 
   // 4xx: the machine
   FILE_OPEN: { number: 401, text: 'a file or device cannot be opened' },

@@ -17,7 +17,12 @@ export { onSignal, type StopSignal } from './process/signals.js';
 export { DEFAULT_RUN_DIR, runDir } from './process/run-dir.js';
 export { RingThreadDriver, type RingThreadStats } from './loop/ring-thread-driver.js';
 export { openRing, type OpenedRing, type RingKind, type RingOptions } from './ring/open-ring.js';
-export { serveLoopThread, type LoopThreadContext, type LoopThreadService } from './thread/serve-loop-thread.js';
+export {
+  serveLoopThread,
+  type LoopThreadContext,
+  type LoopThreadService,
+  type LoopThreadSettings,
+} from './thread/serve-loop-thread.js';
 export {
   spawnLoopThread,
   STOP_TIMEOUT_MS,

@@ -40,7 +40,9 @@ export type StackEvent =
   | { kind: 'step'; text: string; failure: StackFailure | null }
   /** Nothing is left to do for now. */
   | { kind: 'settled'; problems: string[] }
-  | { kind: 'closed' };
+  | { kind: 'closed' }
+  /** The thread of the stack died: nothing follows, and every call is refused with this reason. */
+  | { kind: 'died'; failure: StackFailure };
 
 export interface StackFailure {
   code: string;

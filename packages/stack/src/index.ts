@@ -20,6 +20,8 @@ export { showParam } from './plan/late.js';
 export * from './plan/types.js';
 export * from './handle.js';
 export { openStack, type OpenOptions } from './reconcile/running-stack.js';
+export { failureFrom } from './reconcile/failure.js';
+export { Redactor } from './reconcile/redact.js';
 export { nextSteps, stepText, type NextSteps, type Step } from './reconcile/steps.js';
 export { computeTarget, type ByHand, type Target, type TargetBrick, type TargetInput } from './reconcile/target.js';
 export type { BrickView, GraphView, WireView } from './reconcile/view.js';

@@ -31,7 +31,8 @@ export class LiveView {
   }
 
   start(): void {
-    void this.clock.every(this.isInPlace ? REDRAW_MS : LINE_MS, () => this.show());
+    // A stack whose thread died has nothing to show any more; whoever runs it says why.
+    this.clock.every(this.isInPlace ? REDRAW_MS : LINE_MS, () => this.show()).catch(() => this.stop());
   }
 
   /** A log line, without tearing the picture. */

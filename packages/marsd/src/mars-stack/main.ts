@@ -51,6 +51,11 @@ async function main(argv: string[]): Promise<ExitCode> {
           .option('quiet', { type: 'boolean', default: false, describe: 'only the summary' })
           .option('verbose', { type: 'boolean', default: false, describe: 'log every step to stderr' })
           .option('ctl', { type: 'boolean', default: true, describe: 'control socket (--no-ctl: none)' })
+          .option('in-process', {
+            type: 'boolean',
+            default: false,
+            describe: 'no thread of its own for the stack (for debuggers; a simulated world never has one)',
+          })
           .example('$0 run stacks/demo-ram.yaml', 'a verified load on a RAM disk, with a live view')
           .example('$0 run stacks/fault-test.yaml --set seed=7', 'in a simulated world: same seed, same result')
           .example('$0 run stacks/demo-ram.yaml --overlay stacks/overlays/slow-disk.yaml', 'with a slower disk'),

@@ -6,7 +6,7 @@ import type { Stage } from './stage.js';
 import { quantileUs, trafficOf } from './traffic.js';
 
 /** Why a run came to its end. */
-export type Ending = 'finished' | 'duration' | 'signal' | 'not-started' | 'threw' | 'stalled';
+export type Ending = 'finished' | 'duration' | 'signal' | 'not-started' | 'threw' | 'stalled' | 'died';
 
 /** What `run --json` prints last. With `world: sim` it depends on the seed and nothing else. */
 export interface RunResult {
@@ -33,7 +33,7 @@ export interface Outcome {
   elapsedMs: number;
   statistics: Record<string, BrickStats>;
   report: SettledReport;
-  /** Errors that bricks threw. */
+  /** Errors that bricks threw, and what the thread died of. */
   threw: string[];
 }
 
@@ -99,6 +99,7 @@ const ENDINGS: Readonly<Record<Ending, string>> = {
   'not-started': 'could not start',
   threw: 'a brick threw an error',
   stalled: 'stood still',
+  died: 'its thread died',
 };
 
 /** 16 hexadecimal digits over plain data, independent of the order of keys. */

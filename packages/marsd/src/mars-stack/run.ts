@@ -1,6 +1,6 @@
 import { ErrorCode, MarsError, parseUnit } from '@mars/brick-core';
 import { RealFiles, onSignal } from '@mars/platform';
-import { loadStack, openStack, topsOf, type LoadedStack, type SettledReport, type StackHandle } from '@mars/stack';
+import { loadStack, topsOf, type LoadedStack, type SettledReport, type StackHandle } from '@mars/stack';
 import { allBrickTypes, type BrickPackage } from '../compose.js';
 import { installedPackages } from '../plugins/installed.js';
 import { listenForControl, type ControlServer } from './control/server.js';
@@ -26,6 +26,7 @@ export interface RunOptions {
   quiet: boolean;
   verbose: boolean;
   ctl: boolean;
+  inProcess: boolean;
 }
 
 /** How long requests under way may take to come back when the stack is stopped, ms. */
@@ -50,10 +51,10 @@ export async function run(options: RunOptions): Promise<ExitCode> {
     logTo,
     verbose: options.verbose,
     plugins,
+    inProcess: options.inProcess,
   });
   try {
-    const { loop, host, registry, log } = stage;
-    const stack = openStack({ ...loaded, facts: parseFacts(options.fact), loop, host, registry, log });
+    const stack = await stage.open(loaded, parseFacts(options.fact));
     const running = new Running(stage, stack, loaded);
     if (!options.json && !options.quiet) view = new LiveView(out, stage, stack, loaded.plan);
     const outcome = await running.toItsEnd({
@@ -119,6 +120,7 @@ class Running {
   private readonly jobs = new Map<string, boolean>();
   private readonly threw: string[] = [];
   private isOver = false;
+  private isDead = false;
   private end!: (ending: Ending) => void;
   private readonly ended = new Promise<Ending>((resolve) => {
     this.end = (ending) => {
@@ -134,6 +136,7 @@ class Running {
   ) {
     stack.subscribe((event) => {
       if (event.kind === 'threw') this.noteThrown(event.brick, event.message);
+      if (event.kind === 'died') this.noteDeath(event.failure.message);
       if (event.kind === 'fact' && event.name === 'finished') this.noteJob(event.brick, event.value === true);
     });
   }
@@ -144,18 +147,29 @@ class Running {
     const control = ctl && stage.platform !== null ? await this.openControl(warn) : null;
     try {
       view?.start();
-      if (durationMs !== null) void stage.loop.sleep(durationMs).then(() => this.end('duration'));
-      const ended = await this.watch(durationMs !== null);
+      if (durationMs !== null) void stage.sleep(durationMs).then(() => this.end('duration'));
+      const ending = await this.orDeath(this.watch(durationMs !== null), 'died');
       const elapsedMs = stage.elapsedMs();
-      const report = await this.stopTops(ended);
-      const statistics = await stack.statistics();
+      const report = await this.orDeath(this.stopTops(ending), { problems: [] });
+      const statistics = await this.orDeath(stack.statistics(), {});
       const { plan } = this.loaded;
       view?.stop();
       await control?.close();
-      await stage.drive(stack.close({ timeoutMs: CLOSE_TIMEOUT_MS }));
+      await this.orDeath(stage.drive(stack.close({ timeoutMs: CLOSE_TIMEOUT_MS })), undefined);
+      const ended = this.isDead ? 'died' : ending;
       return { stage, plan, ended, elapsedMs, statistics, report, threw: this.threw };
     } finally {
       ignoreSignals();
+    }
+  }
+
+  /** A dead stack refuses everything; it has said why, and what remains is to sum up. */
+  private async orDeath<T>(work: Promise<T>, instead: T): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (this.isDead) return instead;
+      throw error;
     }
   }
 
@@ -180,7 +194,7 @@ class Running {
       const traffic = JSON.stringify(counted);
       if (traffic === before) return this.end('stalled');
       before = traffic;
-      await this.stage.loop.sleep(STALL_MS);
+      await this.stage.sleep(STALL_MS);
     }
   }
 
@@ -205,6 +219,12 @@ class Running {
   private noteJob(brick: string, isFinished: boolean): void {
     this.jobs.set(brick, isFinished);
     if ([...this.jobs.values()].every(Boolean)) this.end('finished');
+  }
+
+  private noteDeath(message: string): void {
+    this.isDead = true;
+    this.threw.push(message);
+    this.end('died');
   }
 
   private noteThrown(brick: string, message: string): void {

@@ -1,29 +1,23 @@
-import {
-  BRICKS,
-  DEFAULT_ARENA_BYTES,
-  DEFAULT_POOL_OBJECTS,
-  container,
-  silentLogger,
-  type BrickRegistry,
-  type DependencyContainer,
-  type Logger,
-  type Loop,
-} from '@mars/brick-core';
+import { BRICKS, DEFAULT_ARENA_BYTES, DEFAULT_POOL_OBJECTS, container, type BrickRegistry } from '@mars/brick-core';
 import { createPlatform, type Platform } from '@mars/platform';
 import { World } from '@mars/sim';
-import { composeHost, type BrickPackage } from '../compose.js';
+import { openStack, type Facts, type LoadedStack, type StackHandle } from '@mars/stack';
+import { allBrickTypes, composeHost, type BrickPackage } from '../compose.js';
+import { openStackInThread, type ThreadStack } from '../data-thread/open-stack-in-thread.js';
+import { Stopwatch } from './stopwatch.js';
 
 /** Where a stack runs: this machine, or a seeded world with its own clock and files. */
 export interface Stage {
   readonly kind: 'real' | 'sim';
-  readonly loop: Loop;
-  readonly host: DependencyContainer;
   readonly registry: BrickRegistry;
-  readonly log: Logger;
   /** This machine, for the control socket; the seeded world has none, because nobody outside may disturb it. */
   readonly platform: Platform | null;
-  /** Milliseconds of the stage's own clock since it was made. */
+  /** Builds and starts the one stack of this stage. */
+  open(loaded: LoadedStack, facts: Facts): Promise<StackHandle>;
+  /** Milliseconds of the stage's own clock since the stack was opened. */
   elapsedMs(): number;
+  /** On the stage's own clock. */
+  sleep(ms: number): Promise<void>;
   /** Hash over everything that happened; only in the seeded world. */
   traceHash(): string | null;
   /** Waits for the promise; in the seeded world that makes time go on. */
@@ -39,20 +33,57 @@ export interface StageOptions {
   verbose: boolean;
   /** Brick packages beside our own. */
   plugins: readonly BrickPackage[];
+  /** Without a thread of its own; for debuggers, and to compare. */
+  inProcess: boolean;
 }
 
 export function openStage(options: StageOptions): Stage {
-  return options.kind === 'sim' ? simStage(options) : realStage(options);
+  if (options.kind === 'sim') return simStage(options);
+  return options.inProcess ? realStage(options) : threadStage(options);
+}
+
+/** Payload memory of a loop that never sees a request, bytes; the smallest that an arena can have. */
+const NO_PAYLOAD_BYTES = 1024 * 1024;
+
+/** The stack has a thread and a ring of its own; here are timers, signals, the live view and the control socket. */
+function threadStage({ logTo, verbose, plugins }: StageOptions): Stage {
+  const level = verbose ? 'debug' : 'error';
+  const log = { level, destination: logTo } as const;
+  const platform = createPlatform({ log, ring: 'threads', arenaBytes: NO_PAYLOAD_BYTES, poolObjects: 1 });
+  const { loop } = platform;
+  let watch = new Stopwatch();
+  let stack: ThreadStack | null = null;
+  return {
+    kind: 'real',
+    ...{ registry: allBrickTypes(plugins), platform },
+    open: async ({ plan, secrets }, facts) => {
+      stack = await openStackInThread(plan, { secrets, facts, level, onLog: (line) => logTo.write(line) });
+      watch = new Stopwatch();
+      return stack;
+    },
+    elapsedMs: () => watch.elapsedMs,
+    sleep: (ms) => loop.sleep(ms),
+    traceHash: () => null,
+    drive: (promise) => promise,
+    close: async () => {
+      await stack?.end();
+      await platform.close();
+    },
+  };
 }
 
 function realStage({ logTo, verbose, plugins }: StageOptions): Stage {
   const platform = createPlatform({ log: { level: verbose ? 'debug' : 'error', destination: logTo } });
   const host = composeHost(container.createChildContainer(), platform, plugins);
-  const startUs = platform.loop.nowUs;
+  const { loop, log } = platform;
+  const registry = host.resolve(BRICKS);
+  const startUs = loop.nowUs;
   return {
     kind: 'real',
-    ...{ loop: platform.loop, host, registry: host.resolve(BRICKS), log: platform.log, platform },
-    elapsedMs: () => (platform.loop.nowUs - startUs) / 1000,
+    ...{ registry, platform },
+    open: async (loaded, facts) => openStack({ ...loaded, facts, loop, host, registry, log }),
+    elapsedMs: () => (loop.nowUs - startUs) / 1000,
+    sleep: (ms) => loop.sleep(ms),
     traceHash: () => null,
     drive: (promise) => promise,
     close: () => platform.close(),
@@ -67,13 +98,16 @@ function simStage({ seed, plugins }: StageOptions): Stage {
   // As much memory as the real stage has: what a stack needs does not depend on the world it runs in.
   const sim = world.addHost('stack', { arenaBytes: DEFAULT_ARENA_BYTES, poolObjects: DEFAULT_POOL_OBJECTS });
   const host = composeHost(sim.container, sim, plugins);
+  const { loop } = sim;
+  const registry = host.resolve(BRICKS);
   return {
     kind: 'sim',
-    ...{ loop: sim.loop, host, registry: host.resolve(BRICKS), log: silentLogger, platform: null },
+    ...{ registry, platform: null },
+    open: async (loaded, facts) => openStack({ ...loaded, facts, loop, host, registry }),
     elapsedMs: () => world.nowMs,
+    sleep: (ms) => loop.sleep(ms),
     traceHash: () => world.traceHash,
     drive: (promise) => world.drive(promise, { maxEvents: NO_LIMIT }),
-
     close: async () => world.close(),
   };
 }

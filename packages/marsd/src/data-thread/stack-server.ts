@@ -1,0 +1,56 @@
+import { InvariantError, invariant } from '@mars/brick-core';
+import { Redactor, type StackHandle, type StackStatus } from '@mars/stack';
+import { errorToData } from './error-data.js';
+import { EventMailbox } from './event-mailbox.js';
+import type { FromStack, OpenRequest, StackCall, ToStack } from './messages.js';
+
+/** The thread's side: performs the calls of the owner on the stack, and sends what the stack tells. */
+export class StackServer {
+  private stack: StackHandle | null = null;
+  private redactor = new Redactor({});
+  private readonly mailbox = new EventMailbox((event) => this.post({ kind: 'event', event }));
+
+  constructor(
+    private readonly post: (message: FromStack) => void,
+    private readonly open: (request: OpenRequest) => StackHandle,
+  ) {}
+
+  heard(message: ToStack): void {
+    if (message.kind === 'seen') this.mailbox.seen(message.count);
+    else void this.answer(message);
+  }
+
+  private async answer(call: StackCall): Promise<void> {
+    const { id } = call;
+    try {
+      this.post({ kind: 'answer', id, value: await this.perform(call) });
+    } catch (error) {
+      // Our own mistake ends the thread, as it would end the process without one.
+      if (error instanceof InvariantError) throw error;
+      this.post({ kind: 'refusal', id, error: this.redactor.data(errorToData(error)) });
+    }
+  }
+
+  private async perform(call: StackCall): Promise<unknown> {
+    if (call.kind === 'open') return this.begin(call.request);
+    const { stack } = this;
+    invariant(stack !== null, 'the first call opens the stack');
+    if (call.method === 'apply' && call.args[1] !== undefined)
+      this.redactor = new Redactor(call.args[1] as Record<string, string>);
+    const method = stack[call.method] as (...args: unknown[]) => Promise<unknown>;
+    const value = await method.apply(stack, call.args);
+    return call.method === 'close' ? this.lastWords(stack) : value;
+  }
+
+  private begin(request: OpenRequest): void {
+    this.redactor = new Redactor(request.secrets);
+    this.stack = this.open(request);
+    this.stack.subscribe((event) => this.mailbox.push(event));
+  }
+
+  /** What the owner answers with when this thread is gone. */
+  private lastWords(stack: StackHandle): Promise<StackStatus> {
+    this.mailbox.flush();
+    return stack.status();
+  }
+}
