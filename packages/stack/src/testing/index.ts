@@ -1,0 +1,2 @@
+export { describeStackHandle, type StackBench } from './describe-stack-handle.js';
+export { playPart, testBricks, TestDev, TestFragile, TestLogger, type TestPart } from './bricks.js';
