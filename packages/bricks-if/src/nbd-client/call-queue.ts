@@ -1,0 +1,35 @@
+import { invariant, type XioObject } from '@mars/brick-core';
+
+/** Requests in order, through their own `link`: bounded by the pool, and free of allocations. */
+export class CallQueue {
+  private tail: XioObject | null = null;
+  head: XioObject | null = null;
+  length = 0;
+
+  push(o: XioObject): void {
+    invariant(o.link === null, 'a request stands in two queues');
+    if (this.tail === null) this.head = o;
+    else this.tail.link = o;
+    this.tail = o;
+    this.length++;
+  }
+
+  /** In front of all others. */
+  unshift(o: XioObject): void {
+    invariant(o.link === null, 'a request stands in two queues');
+    o.link = this.head;
+    this.head = o;
+    this.tail ??= o;
+    this.length++;
+  }
+
+  shift(): XioObject | null {
+    const o = this.head;
+    if (o === null) return null;
+    this.head = o.link;
+    if (this.head === null) this.tail = null;
+    o.link = null;
+    this.length--;
+    return o;
+  }
+}
