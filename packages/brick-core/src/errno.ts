@@ -14,12 +14,17 @@ export const EAGAIN = 11;
 export const ENOMEM = 12;
 export const EACCES = 13;
 export const EFAULT = 14;
+export const ENOTBLK = 15;
 export const EBUSY = 16;
 export const EEXIST = 17;
+export const EXDEV = 18;
 export const ENODEV = 19;
 export const ENOTDIR = 20;
 export const EISDIR = 21;
 export const EINVAL = 22;
+export const ENFILE = 23;
+export const EMFILE = 24;
+export const ETXTBSY = 26;
 export const EFBIG = 27;
 export const ENOSPC = 28;
 export const EROFS = 30;
@@ -28,6 +33,7 @@ export const ERANGE = 34;
 export const EDEADLK = 35;
 export const ENAMETOOLONG = 36;
 export const ENOSYS = 38;
+export const ENOTEMPTY = 39;
 export const ELOOP = 40;
 export const EBADRQC = 56;
 export const ENODATA = 61;
@@ -38,15 +44,27 @@ export const EOVERFLOW = 75;
 export const EBADFD = 77;
 export const EILSEQ = 84;
 export const ERESTART = 85;
+export const ENOTSOCK = 88;
 export const EOPNOTSUPP = 95;
+export const EAFNOSUPPORT = 97;
+export const EADDRINUSE = 98;
+export const EADDRNOTAVAIL = 99;
+export const ENETDOWN = 100;
+export const ENETUNREACH = 101;
 export const ECONNABORTED = 103;
 export const ECONNRESET = 104;
+export const EISCONN = 106;
 export const ENOTCONN = 107;
 export const ESHUTDOWN = 108;
 export const ETIMEDOUT = 110;
 export const ECONNREFUSED = 111;
+export const EHOSTUNREACH = 113;
+export const EALREADY = 114;
+export const EINPROGRESS = 115;
+export const ESTALE = 116;
 export const EUCLEAN = 117;
 export const EREMOTEIO = 121;
+export const EDQUOT = 122;
 export const EMEDIUMTYPE = 124;
 export const ECANCELED = 125;
 export const ENOTRECOVERABLE = 131;
@@ -62,12 +80,17 @@ const NUMBERS: Readonly<Record<string, number>> = {
   ENOMEM,
   EACCES,
   EFAULT,
+  ENOTBLK,
   EBUSY,
   EEXIST,
+  EXDEV,
   ENODEV,
   ENOTDIR,
   EISDIR,
   EINVAL,
+  ENFILE,
+  EMFILE,
+  ETXTBSY,
   EFBIG,
   ENOSPC,
   EROFS,
@@ -76,6 +99,7 @@ const NUMBERS: Readonly<Record<string, number>> = {
   EDEADLK,
   ENAMETOOLONG,
   ENOSYS,
+  ENOTEMPTY,
   ELOOP,
   EBADRQC,
   ENODATA,
@@ -86,18 +110,32 @@ const NUMBERS: Readonly<Record<string, number>> = {
   EBADFD,
   EILSEQ,
   ERESTART,
+  ENOTSOCK,
   EOPNOTSUPP,
+  EAFNOSUPPORT,
+  EADDRINUSE,
+  EADDRNOTAVAIL,
+  ENETDOWN,
+  ENETUNREACH,
   ECONNABORTED,
   ECONNRESET,
+  EISCONN,
   ENOTCONN,
   ESHUTDOWN,
   ETIMEDOUT,
   ECONNREFUSED,
+  EHOSTUNREACH,
+  EALREADY,
+  EINPROGRESS,
+  ESTALE,
   EUCLEAN,
   EREMOTEIO,
+  EDQUOT,
   EMEDIUMTYPE,
   ECANCELED,
   ENOTRECOVERABLE,
+  // The other name of the same number, which Node gives to its errors; `errnoName` finds the first.
+  ENOTSUP: EOPNOTSUPP,
 };
 
 /** Every errno name that MARS knows, for parameter schemas (`errno: EIO` in a stack file). */

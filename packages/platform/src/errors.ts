@@ -1,44 +1,9 @@
-import { errnoByName, errnoName, MarsError, type ErrorCodeName } from '@mars/brick-core';
-
-/** Errno names that the core's table lacks and the machine uses; numbers of Linux x86-64. */
-const MORE_NAMES: Readonly<Record<string, number>> = {
-  EXDEV: 18,
-  ENOTBLK: 15,
-  ENFILE: 23,
-  EMFILE: 24,
-  ETXTBSY: 26,
-  ENOTEMPTY: 39,
-  EAFNOSUPPORT: 97,
-  EADDRINUSE: 98,
-  EADDRNOTAVAIL: 99,
-  ENETDOWN: 100,
-  ENETUNREACH: 101,
-  EISCONN: 106,
-  EHOSTUNREACH: 113,
-  EALREADY: 114,
-  EINPROGRESS: 115,
-  ESTALE: 116,
-  EDQUOT: 122,
-  ENOTSUP: 95,
-  ENOTSOCK: 88,
-};
-
-export const EADDRINUSE = 98;
-export const EALREADY = 114;
+import { EIO, MarsError, errnoByName, errnoName, type ErrorCodeName } from '@mars/brick-core';
 
 /** The positive errno of a Node error, by its name; EIO for errors that have none. */
 export function errnoOf(error: unknown): number {
   const { code, errno } = error as NodeJS.ErrnoException;
-  return (
-    errnoByName(code ?? '') ??
-    MORE_NAMES[code ?? ''] ??
-    (typeof errno === 'number' && errno !== 0 ? Math.abs(errno) : 5)
-  );
-}
-
-export function nameOfErrno(errno: number): string {
-  const positive = Math.abs(errno);
-  return Object.keys(MORE_NAMES).find((name) => MORE_NAMES[name] === positive) ?? errnoName(positive);
+  return errnoByName(code ?? '') ?? (typeof errno === 'number' && errno !== 0 ? Math.abs(errno) : EIO);
 }
 
 export interface MachineErrorFacts {
@@ -54,7 +19,7 @@ export interface MachineErrorFacts {
 export function machineError(code: ErrorCodeName, facts: MachineErrorFacts): MarsError {
   const errno = Math.abs(facts.errno);
   const hint = facts.hint ?? hintFor(errno, facts.path);
-  return new MarsError(code, `cannot ${facts.action}: ${nameOfErrno(errno)}, ${meaning(errno)}`, {
+  return new MarsError(code, `cannot ${facts.action}: ${errnoName(errno)}, ${meaning(errno)}`, {
     ...(hint === undefined ? {} : { hint }),
     ...(facts.cause === undefined ? {} : { cause: facts.cause }),
     details: { errno, ...(facts.path === undefined ? {} : { path: facts.path }) },
@@ -99,9 +64,9 @@ const MEANINGS: Readonly<Record<string, [meaning: string, hint?: string]>> = {
 };
 
 function meaning(errno: number): string {
-  return MEANINGS[nameOfErrno(errno)]?.[0] ?? 'the system refused';
+  return MEANINGS[errnoName(errno)]?.[0] ?? 'the system refused';
 }
 
 function hintFor(errno: number, path: string | undefined): string | undefined {
-  return MEANINGS[nameOfErrno(errno)]?.[1]?.replaceAll('PATH', path ?? 'PATH');
+  return MEANINGS[errnoName(errno)]?.[1]?.replaceAll('PATH', path ?? 'PATH');
 }

@@ -11,7 +11,7 @@ export {
   type LogLevel,
 } from './log.js';
 export { AttachDriver, ImmediateDriver } from './loop/event-loop-driver.js';
-export { machineError, nameOfErrno } from './errors.js';
+export { machineError } from './errors.js';
 export { markAsBlockServer, type MarkResult } from './process/block-server.js';
 export { onSignal, type StopSignal } from './process/signals.js';
 export { DEFAULT_RUN_DIR, runDir } from './process/run-dir.js';

@@ -4,9 +4,12 @@ import {
   EIO,
   EISDIR,
   EINVAL,
-  ENOSPC,
+  EMFILE,
   ENOENT,
+  ENOSPC,
   ENOTDIR,
+  ENOTEMPTY,
+  EXDEV,
   ErrorCode,
   MarsError,
   invariant,
@@ -28,10 +31,6 @@ import { SECTOR } from './disk/sectors.js';
 import type { Volume } from './disk/volume.js';
 import { MAX_OPEN_FILES } from './limits.js';
 import type { Life } from './world/life.js';
-
-const ENOTEMPTY = 39;
-const EXDEV = 18;
-const EMFILE = 24;
 
 /** An open file of the simulated disk. */
 export interface SimFile extends OpenFile {

@@ -1,6 +1,8 @@
 import { close, constants, fstatSync, open, statSync, type BigIntStats } from 'node:fs';
 import { promisify } from 'node:util';
 import {
+  EBUSY,
+  EINVAL,
   ErrorCode,
   RING_FALLOC_KEEP_SIZE,
   RING_FALLOC_PUNCH_HOLE,
@@ -15,8 +17,6 @@ import { diskFacts, holdersOf, type DiskFacts } from './sys-block.js';
 const openAsync = promisify(open);
 const closeAsync = promisify(close);
 
-const EBUSY = 16;
-const EINVAL = 22;
 /** Safe for direct I/O on every disk we know of, where nobody tells the real value. */
 const CAUTIOUS_ALIGN_BYTES = 4096;
 /** What a file system wants that names no preference, bytes. */

@@ -1,6 +1,8 @@
 import * as fs from 'node:fs';
 import { promisify } from 'node:util';
 import {
+  ENOENT,
+  ENOTDIR,
   ErrorCode,
   type DirEntry,
   type ErrorCodeName,
@@ -28,9 +30,6 @@ const closeAsync = promisify(fs.close);
 const ftruncateAsync = promisify(fs.ftruncate);
 const fsyncAsync = promisify(fs.fsync);
 const fdatasyncAsync = promisify(fs.fdatasync);
-
-const ENOENT = 2;
-const ENOTDIR = 20;
 
 /** The files of this machine. Errors are MarsErrors with errno, path and a hint. */
 export class RealFiles implements Files {

@@ -1,8 +1,8 @@
 import { chmodSync, unlinkSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
-import { ErrorCode, type MarsError, type NetAddress } from '@mars/brick-core';
-import { EADDRINUSE, errnoOf, machineError } from '../errors.js';
+import { EADDRINUSE, ErrorCode, type MarsError, type NetAddress } from '@mars/brick-core';
+import { errnoOf, machineError } from '../errors.js';
 
 /** Connections that wait to be accepted. */
 export const LISTEN_BACKLOG = 128;

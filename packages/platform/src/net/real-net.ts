@@ -1,12 +1,19 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { ErrorCode, MarsError, type Net, type NetAddress, type NetListener, type NetStream } from '@mars/brick-core';
+import {
+  ETIMEDOUT,
+  ErrorCode,
+  MarsError,
+  type Net,
+  type NetAddress,
+  type NetListener,
+  type NetStream,
+} from '@mars/brick-core';
 import { errnoOf, machineError } from '../errors.js';
 import { nameOf, replacingStale, startListening } from './listen.js';
 import { RealStream } from './real-stream.js';
 
 /** A connection attempt ends after this time when nobody says otherwise, ms. */
 export const CONNECT_TIMEOUT_MS = 10_000;
-const ETIMEDOUT = 110;
 
 /** TCP and unix sockets of this machine. */
 export class RealNet implements Net {

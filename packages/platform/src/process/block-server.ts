@@ -1,4 +1,4 @@
-import { nameOfErrno } from '../errors.js';
+import { errnoName } from '@mars/brick-core';
 import { native, nativeReason } from '../native.js';
 
 /** One protection, and what came of it. */
@@ -32,5 +32,5 @@ export function markAsBlockServer(): MarkResult[] {
 function attempt(mark: MarkResult['mark'], run: (n: NonNullable<typeof native>) => number, hint: string): MarkResult {
   if (!native) return { mark, ok: false, reason: nativeReason };
   const status = run(native);
-  return status === 0 ? { mark, ok: true } : { mark, ok: false, reason: `${nameOfErrno(status)}. ${hint}` };
+  return status === 0 ? { mark, ok: true } : { mark, ok: false, reason: `${errnoName(status)}. ${hint}` };
 }

@@ -1,9 +1,7 @@
 import type { Socket } from 'node:net';
-import { EBADF, invariant, type NetAddress } from '@mars/brick-core';
+import { EBADF, ENOTSOCK, invariant, type NetAddress } from '@mars/brick-core';
 import { FIRST_HANDLE } from './limits.js';
 import { ThreadStream, type Handle, type ThreadListener } from './thread-sockets.js';
-
-const ENOTSOCK = 88;
 
 /** The socket handles of one fallback ring: numbers above every descriptor, never re-used while the ring lives. */
 export class ThreadHandles {

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import {
   CQ_WORDS,
+  EALREADY,
   EBUSY,
   ECANCELED,
   EFAULT,
@@ -42,7 +43,7 @@ import {
   SQ_WORDS,
   type Ring,
 } from '@mars/brick-core';
-import { EALREADY, errnoOf } from '../errors.js';
+import { errnoOf } from '../errors.js';
 import { native } from '../native.js';
 import { FIRST_HANDLE, SEND_MAX_BYTES, SPANS_PER_ENTRY, THREAD_RING_IN_FLIGHT } from './limits.js';
 import { isInside, runMemoryOp } from './memory-ops.js';

@@ -1,14 +1,7 @@
 import { createServer, Socket, type AddressInfo, type Server } from 'node:net';
-import type { NetAddress } from '@mars/brick-core';
+import { EAFNOSUPPORT, ECANCELED, EINVAL, EISCONN, ENOTCONN, EPIPE, type NetAddress } from '@mars/brick-core';
 import { errnoOf } from '../errors.js';
 import { ACCEPT_BACKLOG } from './limits.js';
-
-const EAFNOSUPPORT = 97;
-const EINVAL = 22;
-const EISCONN = 106;
-const ENOTCONN = 107;
-const EPIPE = 32;
-const ECANCELED = 125;
 
 /** Whoever is told the result of an operation, once. */
 export type Answer = (result: number) => void;
@@ -178,7 +171,11 @@ export class ThreadStream implements Handle {
   /** Lets go of the socket; nothing may be under way. */
   release(): Socket {
     const { socket } = this;
-    socket.off('readable', this.onReadable).off('end', this.onEnd).off('error', this.onError).off('close', this.onClose);
+    socket
+      .off('readable', this.onReadable)
+      .off('end', this.onEnd)
+      .off('error', this.onError)
+      .off('close', this.onClose);
     return socket;
   }
 

@@ -1,9 +1,16 @@
-import { ECONNREFUSED, ETIMEDOUT, type Net, type NetAddress, type NetListener, type NetStream } from '@mars/brick-core';
+import {
+  EADDRINUSE,
+  ECONNREFUSED,
+  ETIMEDOUT,
+  type Net,
+  type NetAddress,
+  type NetListener,
+  type NetStream,
+} from '@mars/brick-core';
 import type { Life } from '../world/life.js';
 import type { Listening, SimNetwork } from './network.js';
 import { SimStream, socketError } from './stream.js';
 
-const EADDRINUSE = 98;
 /** What a connection attempt waits for when the caller does not say, ms. */
 const CONNECT_TIMEOUT_MS = 20_000;
 /** First of the ports that are given out for port 0. */
