@@ -363,6 +363,23 @@ describe('if-nbd', () => {
       assert.deepEqual(kit.outstanding, before);
     });
 
+    it('by a broken protocol does not wait for the brick below, whose late answers are dropped', async () => {
+      await open();
+      const before = kit.outstanding;
+      const client = join(kit);
+      kit.disk.hold = true;
+      for (const length of [512, 2 ** 20]) client.write(request({ type: CMD_READ, length }));
+      client.write(request({ type: CMD_WRITE, data: Buffer.alloc(512) }));
+      client.write(Buffer.alloc(28, 'x'));
+      kit.host.clock.advanceMs(2000);
+      assert.ok(client.isClosedByServer);
+      assert.equal(kit.outstanding.objects, 3);
+      kit.disk.letGo();
+      kit.run();
+      assert.equal(client.read().length, 0);
+      assert.deepEqual(kit.outstanding, before);
+    });
+
     it('waits as long as the brick below takes', async () => {
       await open();
       const client = join(kit);

@@ -1,3 +1,5 @@
+import { MAX_LONG_REQUESTS } from '../limits.js';
+import type { NbdRequest } from '../nbd/transmission.js';
 import type { Session } from './session.js';
 
 /**
@@ -20,6 +22,32 @@ export class LongRequest {
   err = 0;
   /** READ with simple replies: the header has been sent, so an error can no more be told. */
   isHeaderSent = false;
+
+  begin(r: NbdRequest, flags: number): void {
+    this.isFree = false;
+    this.type = r.type;
+    this.flags = flags;
+    this.cookie0 = r.cookie0;
+    this.cookie1 = r.cookie1;
+    this.pos = r.offset;
+    this.rest = r.length;
+    this.pieces = this.err = 0;
+    this.isHeaderSent = false;
+  }
+}
+
+/** The long requests of one connection, made when they are first needed. */
+export class LongRequests {
+  private readonly all: LongRequest[] = [];
+
+  /** A free one; null when too many are under way. It is taken with `begin`, and free again with `isFree`. */
+  take(): LongRequest | null {
+    for (let i = 0; i < this.all.length; i++) if (this.all[i]!.isFree) return this.all[i]!;
+    if (this.all.length === MAX_LONG_REQUESTS) return null;
+    const l = new LongRequest();
+    this.all.push(l);
+    return l;
+  }
 }
 
 /** What the front end remembers about an object of its own. */

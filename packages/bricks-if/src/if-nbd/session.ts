@@ -1,59 +1,24 @@
-import {
-  CAP_EXTENTS,
-  EXTENTS_PAYLOAD_BYTES,
-  F_FAST,
-  F_FUA,
-  F_MAY_TRIM,
-  F_REQ_ONE,
-  OP_CACHE,
-  OP_EXTENTS,
-  OP_FLUSH,
-  OP_READ,
-  OP_TRIM,
-  OP_WRITE,
-  OP_ZERO,
-  type Batcher,
-  type XioObject,
-  type XioPool,
-} from '@mars/brick-core';
-import {
-  DRAIN_MS,
-  FREE_SHARE,
-  GREEDY_BYTES,
-  GREEDY_FREE_SHARE,
-  MAX_LONG_REQUESTS,
-  MAX_SESSION_BYTES,
-  MODEST_BYTES,
-  PAYLOAD_MS,
-  PIECE_BYTES,
-  POOL_RESERVE,
-  RANGE_PIECE_BYTES,
-  RETRY_MS,
-} from '../limits.js';
+import { CAP_EXTENTS, EXTENTS_PAYLOAD_BYTES, type Batcher, type XioObject } from '@mars/brick-core';
+import { DRAIN_MS, PAYLOAD_MS, PIECE_BYTES, RANGE_PIECE_BYTES, RETRY_MS } from '../limits.js';
 import {
   CMD_BLOCK_STATUS,
   CMD_DISC,
-  CMD_FLAG_FAST_ZERO,
-  CMD_FLAG_FUA,
-  CMD_FLAG_NO_HOLE,
   CMD_FLAG_REQ_ONE,
   CMD_FLUSH,
   CMD_READ,
-  CMD_TRIM,
   CMD_WRITE,
-  CMD_WRITE_ZEROES,
   REQUEST_BYTES,
 } from '../nbd/protocol.js';
 import { NbdRequest, verdict, type Permissions } from '../nbd/transmission.js';
 import { Answers } from './answers.js';
+import { OP_OF_CMD, flagsOf } from './commands.js';
 import type { NbdExport } from './export.js';
-import { LongRequest, Pending } from './pending.js';
+import { LongRequests, Pending, type LongRequest } from './pending.js';
 import { Replies } from './replies.js';
 import type { RingSocket, SocketOwner } from './ring-socket.js';
+import { Share } from './share.js';
 import type { StreamBuffer } from './stream-buffer.js';
 
-/** Operation by command; DISC has none. */
-const OP_OF_CMD = [OP_READ, OP_WRITE, -1, OP_FLUSH, OP_TRIM, OP_CACHE, OP_ZERO, OP_EXTENTS] as const;
 /** Descriptors of one BLOCK_STATUS reply: as many as there are records. */
 const ALL_DESCRIPTORS = 0x7fffffff;
 
@@ -87,20 +52,17 @@ export class Session implements SocketOwner, Batcher, Permissions {
   private readonly request = new NbdRequest();
   private readonly replies: Replies;
   private readonly answers: Answers;
-  private readonly pool: XioPool;
+  private readonly share: Share;
   private readonly view: DataView;
-  private readonly reserve: number;
   /** Objects with the brick below. */
   private issued = 0;
   /** The WRITE whose payload is being received, and how much of it is missing, bytes. */
   private filling: XioObject | null = null;
   private missing = 0;
   private fillingUs = 0.5;
-  /** Arena blocks of the objects that we hold, bytes. */
-  private heldBytes = 0;
   /** The long request whose pieces are being issued. */
   private long: LongRequest | null = null;
-  private readonly longs: LongRequest[] = [];
+  private readonly longs = new LongRequests();
   /** Payload of a refused WRITE that is still to come, bytes, and the protocol's error that follows it. */
   private skipBytes = 0.5;
   private skipError = 0;
@@ -121,15 +83,14 @@ export class Session implements SocketOwner, Batcher, Permissions {
     { structured, hasContext }: Agreement,
     private readonly onClosed: () => void,
   ) {
-    const { arena, pool } = target.loop;
-    this.pool = pool;
+    const { arena } = target.loop;
     this.view = arena.view;
-    this.reserve = Math.min(POOL_RESERVE, pool.size >> 3);
+    this.share = new Share(target.loop.pool, target.brick);
     this.flags = target.flags;
     this.structured = structured;
     this.hasContext = hasContext;
     this.skipBytes = 0;
-    const free = (o: XioObject): void => this.free(o);
+    const free = (o: XioObject): void => this.share.free(o);
     this.replies = new Replies(free, headers, target.depth);
     this.answers = new Answers(arena, this.replies, structured, free);
   }
@@ -172,7 +133,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
   closed(): void {
     this.state = 'dead';
     this.replies.drop();
-    if (this.filling !== null) this.free(this.filling);
+    if (this.filling !== null) this.share.free(this.filling);
     this.filling = null;
     this.stream.close();
     this.target.loop.arena.release(this.headers);
@@ -278,30 +239,9 @@ export class Session implements SocketOwner, Batcher, Permissions {
   private hasRoom(bytes: number): boolean {
     return (
       this.issued + this.replies.held < this.target.depth &&
-      this.pool.available > this.reserve &&
-      this.hasMemory(bytes) &&
+      this.share.hasRoom(bytes) &&
       this.replies.hasRoom(this.issued + 1)
     );
-  }
-
-  /** Those who hold much wait first, so nobody can starve the others, however many replies he leaves unread. */
-  private hasMemory(bytes: number): boolean {
-    const { arena } = this.target.loop;
-    const held = this.heldBytes + bytes;
-    if (held <= MODEST_BYTES) return true;
-    const left = held > GREEDY_BYTES ? GREEDY_FREE_SHARE : FREE_SHARE;
-    return this.heldBytes < MAX_SESSION_BYTES && arena.availableBytes > arena.totalBytes * left;
-  }
-
-  private take(bytes: number): XioObject | null {
-    const o = this.pool.take(this.target.brick, bytes);
-    if (o !== null && o.block >= 0) this.heldBytes += this.target.loop.arena.capacity(o.block);
-    return o;
-  }
-
-  private free(o: XioObject): void {
-    if (o.block >= 0) this.heldBytes -= this.target.loop.arena.capacity(o.block);
-    this.pool.free(o);
   }
 
   private stall(): false {
@@ -362,7 +302,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
     if (r.length === 0 && r.type !== CMD_FLUSH) return this.nothing();
     if (r.type === CMD_BLOCK_STATUS) return this.blockStatus();
     if (r.length > (r.type === CMD_READ ? PIECE_BYTES : RANGE_PIECE_BYTES)) return this.beginLong();
-    const o = this.take(r.type === CMD_READ ? r.length : 0);
+    const o = this.share.take(r.type === CMD_READ ? r.length : 0);
     if (o === null) return this.stall();
     this.stream.take(REQUEST_BYTES);
     this.describe(o, r.length);
@@ -384,7 +324,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
       this.answers.allAllocated(r);
       return true;
     }
-    const o = this.take(EXTENTS_PAYLOAD_BYTES);
+    const o = this.share.take(EXTENTS_PAYLOAD_BYTES);
     if (o === null) return this.stall();
     this.stream.take(REQUEST_BYTES);
     // Less than was asked for is a good answer.
@@ -403,7 +343,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
     this.lean = !isInline;
     // A short payload comes with the next receive, together with what follows it.
     if (isInline && this.stream.available < REQUEST_BYTES + r.length) return false;
-    const o = this.take(r.length);
+    const o = this.share.take(r.length);
     if (o === null) return this.stall();
     this.stream.take(REQUEST_BYTES);
     this.describe(o, r.length);
@@ -453,29 +393,14 @@ export class Session implements SocketOwner, Batcher, Permissions {
 
   private beginLong(): boolean {
     const r = this.request;
-    const l = this.longs.find(isFree) ?? this.anotherLong();
+    const l = this.longs.take();
     if (l === null) return this.stall();
     this.stream.take(REQUEST_BYTES);
-    l.isFree = false;
-    l.type = r.type;
-    l.flags = flagsOf(r);
-    l.cookie0 = r.cookie0;
-    l.cookie1 = r.cookie1;
-    l.pos = r.offset;
-    l.rest = r.length;
-    l.pieces = l.err = 0;
-    l.isHeaderSent = false;
+    l.begin(r, flagsOf(r));
     this.long = l;
     this.lean = false;
     this.count(r.type);
     return true;
-  }
-
-  private anotherLong(): LongRequest | null {
-    if (this.longs.length === MAX_LONG_REQUESTS) return null;
-    const l = new LongRequest();
-    this.longs.push(l);
-    return l;
   }
 
   private nextPiece(l: LongRequest): boolean {
@@ -492,7 +417,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
     const hasPayload = l.type <= CMD_WRITE;
     const len = Math.min(l.rest, hasPayload ? PIECE_BYTES : RANGE_PIECE_BYTES);
     if (!this.hasRoom(hasPayload ? len : 0)) return this.stall();
-    const o = this.take(hasPayload ? len : 0);
+    const o = this.share.take(hasPayload ? len : 0);
     if (o === null) return this.stall();
     this.issuePiece(l, o, len);
     return true;
@@ -525,7 +450,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
     a.session = null;
     a.long = null;
     if (long !== null) long.pieces--;
-    if (this.state === 'dead') return this.free(o);
+    if (this.state === 'dead') return this.share.free(o);
     const error = long === null ? this.answers.answer(o, a) : this.pieceCompleted(o, a, long);
     if (error > 0) this.target.stats.errors.n++;
     if (this.issued === 0) this.limitFarewell();
@@ -549,26 +474,6 @@ export class Session implements SocketOwner, Batcher, Permissions {
       stats.writtenBytes.n += this.request.length;
     } else if (type === CMD_FLUSH) stats.flushes.n++;
     else stats.others.n++;
-  }
-}
-
-function isFree(l: LongRequest): boolean {
-  return l.isFree;
-}
-
-/** `F_*` for the command flags; FUA is accepted, and meaningless, on commands that write nothing. */
-function flagsOf(r: NbdRequest): number {
-  const fua = r.flags & CMD_FLAG_FUA ? F_FUA : 0;
-  switch (r.type) {
-    case CMD_WRITE:
-    case CMD_TRIM:
-      return fua;
-    case CMD_WRITE_ZEROES:
-      return fua | (r.flags & CMD_FLAG_NO_HOLE ? 0 : F_MAY_TRIM) | (r.flags & CMD_FLAG_FAST_ZERO ? F_FAST : 0);
-    case CMD_BLOCK_STATUS:
-      return r.flags & CMD_FLAG_REQ_ONE ? F_REQ_ONE : 0;
-    default:
-      return 0;
   }
 }
 

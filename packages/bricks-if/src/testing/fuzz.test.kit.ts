@@ -51,6 +51,8 @@ export async function fuzzServer(
     poolObjects: 64,
     arenaBytes: 16 * 2 ** 20,
   });
+  // Late answers: connections end while their requests are with the disk.
+  kit.disk.shuffleAnswers(seed, 3);
   const baseline = kit.outstanding;
   for (let index = first; index < first + count; index++) {
     onInput(index);
@@ -135,7 +137,8 @@ function attackServer(kit: ServerKit, random: SeededRandom, result: FuzzResult):
   say(kit, random, client, random.int(2) === 0 ? stream : mutate(random, stream));
   if (random.int(2) === 0) result.replyBytes += client.read().length;
   leave(random, client);
-  kit.run();
+  if (random.int(2) === 0) kit.host.clock.advanceMs(1 + random.int(4));
+  else kit.run();
   result.replyBytes += client.read().length;
 }
 
