@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { BRICKS, type BrickRegistry } from '@mars/brick-core';
+import { BRICKS, Brick, invariant, type BrickRegistry } from '@mars/brick-core';
 import { createTestHost, type TestHost } from '@mars/brick-core/testing';
 import type { StackHandle } from '../handle.js';
 import { loadStack } from '../plan/load.js';
-import { TestFragile, playPart, testBricks } from '../testing/bricks.js';
+import { TestFragile, TestRam, playPart, testBricks } from '../testing/bricks.js';
 import { describeStackHandle, type StackBench } from '../testing/describe-stack-handle.js';
 import { openStack } from './running-stack.js';
 
@@ -52,6 +52,17 @@ bricks:
   load: { type: load, in: slow }
 `;
 
+/** Publishes how many rounds it has seen: a fact that is new in every round. */
+@Brick({ type: 'rounds', about: 'counts rounds' })
+class CountsRounds extends TestRam {
+  static rounds = 0;
+
+  protected override round(): void {
+    invariant(CountsRounds.rounds < 1000, 'rounds bring each other about');
+    this.ctx.publish('count', ++CountsRounds.rounds);
+  }
+}
+
 describe('A running stack, left to itself', () => {
   let host: TestHost;
   let registry: BrickRegistry;
@@ -59,9 +70,10 @@ describe('A running stack, left to itself', () => {
   let steps: string[] = [];
 
   beforeEach(() => {
-    host = createTestHost({ bricks: testBricks });
+    host = createTestHost({ bricks: [...testBricks, CountsRounds] });
     registry = host.container.resolve(BRICKS);
     steps = [];
+    CountsRounds.rounds = 0;
   });
 
   afterEach(async () => {
@@ -94,6 +106,25 @@ bricks:
     void stack.settled().then(() => (isSettled = true));
     for (let i = 0; i < 10_000 && !isSettled; i++) await Promise.resolve();
     assert.ok(isSettled);
+  });
+
+  it('gives the bricks that are on their rounds, and sees in the same one what they found out', async () => {
+    stack = start(`
+mars: 1
+stack: rounds
+bricks:
+  counter: { type: rounds }
+  late: { type: ram, on: counter.count >= 20 }
+`);
+    await host.clock.settle(stack.settled());
+    // A fact that changes in every round must not bring the next one about: the stack has come to rest long before.
+    assert.ok(CountsRounds.rounds > 0 && CountsRounds.rounds < 10, `${CountsRounds.rounds} rounds`);
+    while (CountsRounds.rounds < 20) {
+      assert.ok(!steps.includes('press late'));
+      await host.clock.settle(stack.setFacts({}));
+      await host.clock.settle(stack.settled());
+    }
+    assert.ok(steps.includes('press late'), steps.join(', '));
   });
 
   function start(text: string): StackHandle {

@@ -342,6 +342,8 @@ class RunningStack implements StackHandle {
     this.isScheduled = true;
     // Not inside the callback that brought the news (style.md 8).
     void Promise.resolve().then(() => {
+      // What the bricks find out now is news for this round; it need not, and must not, ask for another one.
+      this.graph.round();
       this.isScheduled = false;
       this.round();
     });
