@@ -31,7 +31,7 @@ export class EventMailbox {
     }
   }
 
-  /** Sends everything that waits, for the end. */
+  /** Sends everything that waits: before an answer, so that it tells of nothing that the events have not told yet. */
   flush(): void {
     for (const event of this.waiting.values()) this.post(event);
     this.waiting.clear();

@@ -1,17 +1,11 @@
 import { ErrorCode, MarsError, causeText } from '@mars/brick-core';
-import {
-  Redactor,
-  failureFrom,
-  type SettledReport,
-  type StackEvent,
-  type StackHandle,
-  type StackStatus,
-} from '@mars/stack';
+import { Redactor, failureFrom, type StackEvent, type StackHandle, type StackStatus } from '@mars/stack';
 import { errorFromData } from './error-data.js';
 import { EVENTS_PER_REPORT, MAX_CALLS_UNDER_WAY } from './limits.js';
 import type { FromStack, OpenRequest, StackMethod, ToStack } from './messages.js';
 
 interface Caller {
+  method: StackMethod | 'open';
   resolve(value: unknown): void;
   reject(error: Error): void;
 }
@@ -44,18 +38,13 @@ export class RemoteStack implements StackHandle {
 
   async open(request: OpenRequest): Promise<void> {
     this.redactor = new Redactor(request.secrets);
-    await this.send((id) => ({ kind: 'open', id, request }));
+    await this.send('open', (id) => ({ kind: 'open', id, request }));
   }
 
-  status = async (): Promise<StackStatus> =>
-    this.state.is === 'closed' ? structuredClone(this.state.status) : this.call('status');
-
-  statistics: StackHandle['statistics'] = async () => (this.state.is === 'closed' ? {} : this.call('statistics'));
-
-  resetStatistics = async (): Promise<void> => (this.state.is === 'closed' ? undefined : this.call('resetStatistics'));
-
-  settled = async (): Promise<SettledReport> => (this.state.is === 'closed' ? { problems: [] } : this.call('settled'));
-
+  status: StackHandle['status'] = async () => this.call('status');
+  statistics: StackHandle['statistics'] = async () => this.call('statistics');
+  resetStatistics: StackHandle['resetStatistics'] = async () => this.call('resetStatistics');
+  settled: StackHandle['settled'] = async () => this.call('settled');
   apply: StackHandle['apply'] = async (plan, secrets) => {
     if (secrets !== undefined) this.redactor = new Redactor(secrets);
     return this.call('apply', plan, secrets);
@@ -68,12 +57,11 @@ export class RemoteStack implements StackHandle {
   remove: StackHandle['remove'] = async (filter) => this.call('remove', filter);
 
   close: StackHandle['close'] = async (options) => {
-    if (this.state.is === 'closed') return;
-    const status = await this.call<StackStatus>('close', options);
-    if (this.isClosed()) return;
+    const status = await this.call<StackStatus | undefined>('close', options);
+    if (this.state.is !== 'open' || status === undefined) return;
     this.state = { is: 'closed', status };
     this.listeners.clear();
-    this.refuseAll(this.isBeingClosed());
+    this.endCalls((caller) => this.answerClosed(caller, status));
     await this.stopThread();
   };
 
@@ -98,7 +86,7 @@ export class RemoteStack implements StackHandle {
     this.state = { is: 'dead', error };
     this.emit({ kind: 'died', failure: failureFrom(error) });
     this.listeners.clear();
-    this.refuseAll(error);
+    this.endCalls(({ reject }) => reject(error));
   }
 
   private death(cause: unknown): MarsError {
@@ -120,20 +108,24 @@ export class RemoteStack implements StackHandle {
   }
 
   private call<T>(method: StackMethod, ...args: unknown[]): Promise<T> {
-    return this.send((id) => ({ kind: 'call', id, method, args })) as Promise<T>;
+    const { state } = this;
+    if (state.is === 'open') return this.send(method, (id) => ({ kind: 'call', id, method, args })) as Promise<T>;
+    return new Promise((resolve, reject) => {
+      const caller: Caller = { method, resolve: resolve, reject };
+      if (state.is === 'dead') reject(state.error);
+      else this.answerClosed(caller, state.status);
+    });
   }
 
-  private send(messageOf: (id: number) => ToStack): Promise<unknown> {
-    this.refuseWhenGone();
+  private send(method: Caller['method'], messageOf: (id: number) => ToStack): Promise<unknown> {
+    this.refuseCrowd();
     const id = ++this.lastId;
     // First the message: what cannot be copied is refused here, before anybody waits for an answer.
     this.post(messageOf(id));
-    return new Promise((resolve, reject) => this.callers.set(id, { resolve, reject }));
+    return new Promise((resolve, reject) => this.callers.set(id, { method, resolve, reject }));
   }
 
-  private refuseWhenGone(): void {
-    if (this.state.is === 'dead') throw this.state.error;
-    if (this.state.is === 'closed') throw this.isBeingClosed();
+  private refuseCrowd(): void {
     if (this.callers.size < MAX_CALLS_UNDER_WAY) return;
     throw new MarsError(ErrorCode.LIMIT_REACHED, `${this.callers.size} calls wait for stack "${this.name}"`, {
       hint: 'Its thread does not answer: look for a brick that never returns.',
@@ -141,16 +133,19 @@ export class RemoteStack implements StackHandle {
     });
   }
 
-  private refuseAll(error: MarsError): void {
-    for (const caller of this.callers.values()) caller.reject(error);
+  private endCalls(end: (caller: Caller) => void): void {
+    const callers = [...this.callers.values()];
     this.callers.clear();
+    for (const caller of callers) end(caller);
   }
 
-  private isClosed(): boolean {
-    return this.state.is === 'closed';
-  }
-
-  private isBeingClosed(): MarsError {
-    return new MarsError(ErrorCode.BRICK_BUSY, `stack "${this.name}" is being closed`, { hint: 'Start it again.' });
+  /** As a stack answers that was closed in this loop: it can still be looked at, but no longer changed. */
+  private answerClosed({ method, resolve, reject }: Caller, status: StackStatus): void {
+    if (method === 'status') resolve(structuredClone(status));
+    else if (method === 'statistics') resolve({});
+    else if (method === 'settled') resolve({ problems: [] });
+    else if (method === 'close' || method === 'resetStatistics') resolve(undefined);
+    else
+      reject(new MarsError(ErrorCode.BRICK_BUSY, `stack "${this.name}" is being closed`, { hint: 'Start it again.' }));
   }
 }

@@ -1,10 +1,13 @@
 import { InvariantError, invariant } from '@mars/brick-core';
-import { Redactor, type StackHandle, type StackStatus } from '@mars/stack';
+import { Redactor, type StackHandle } from '@mars/stack';
 import { errorToData } from './error-data.js';
 import { EventMailbox } from './event-mailbox.js';
 import type { FromStack, OpenRequest, StackCall, ToStack } from './messages.js';
 
-/** The thread's side: performs the calls of the owner on the stack, and sends what the stack tells. */
+/**
+ * The thread's side: performs the calls of the owner on the stack, and sends what the stack tells. What happened before an
+ * answer arrives before it; calls are bounded, so the port is, too.
+ */
 export class StackServer {
   private stack: StackHandle | null = null;
   private redactor = new Redactor({});
@@ -23,7 +26,9 @@ export class StackServer {
   private async answer(call: StackCall): Promise<void> {
     const { id } = call;
     try {
-      this.post({ kind: 'answer', id, value: await this.perform(call) });
+      const value = await this.perform(call);
+      this.mailbox.flush();
+      this.post({ kind: 'answer', id, value });
     } catch (error) {
       // Our own mistake ends the thread, as it would end the process without one.
       if (error instanceof InvariantError) throw error;
@@ -39,18 +44,13 @@ export class StackServer {
       this.redactor = new Redactor(call.args[1] as Record<string, string>);
     const method = stack[call.method] as (...args: unknown[]) => Promise<unknown>;
     const value = await method.apply(stack, call.args);
-    return call.method === 'close' ? this.lastWords(stack) : value;
+    // What the owner answers with when this thread is gone.
+    return call.method === 'close' ? stack.status() : value;
   }
 
   private begin(request: OpenRequest): void {
     this.redactor = new Redactor(request.secrets);
     this.stack = this.open(request);
     this.stack.subscribe((event) => this.mailbox.push(event));
-  }
-
-  /** What the owner answers with when this thread is gone. */
-  private lastWords(stack: StackHandle): Promise<StackStatus> {
-    this.mailbox.flush();
-    return stack.status();
   }
 }

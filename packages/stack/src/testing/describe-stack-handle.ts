@@ -18,6 +18,9 @@ bricks:
   load: { type: load, in: slow }
 `;
 
+/** A test that takes longer hangs; a thread takes its time to start on a busy machine. */
+const LIMIT_MS = 30_000;
+
 /** Where the stacks of a test run: in this loop, in another thread. */
 export interface StackBench {
   /** Types as the owner of the stacks knows them. */
@@ -37,7 +40,8 @@ export interface StackBench {
  * of this directory, and `fragile`, `trans-logger` and `dev` of this directory.
  */
 export function describeStackHandle(where: string, makeBench: () => StackBench | Promise<StackBench>): void {
-  describe(`A running stack, ${where}`, () => {
+  describe(`A running stack, ${where}`, function () {
+    this.timeout(LIMIT_MS);
     let bench: StackBench;
     let registry: BrickRegistry;
     let stack: StackHandle;
