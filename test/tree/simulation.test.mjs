@@ -155,8 +155,10 @@ describe('the store in the seeded world', () => {
 
   it("holds the order of a sync's end whichever step the host dies at", async () => {
     const found = new Set();
-    const steps = await forEachNth(async (nth) => {
-      const world = new World({ seed: nth });
+    let steps = 0;
+    for (let seed = 1; seed <= 12; seed++) steps = await forEachNth((nth) => endOfSync(seed * 1000 + nth, nth));
+    async function endOfSync(seed, nth) {
+      const world = new World({ seed });
       // A file system that keeps any subset of what was not synced: here the syncs alone must give the order.
       const host = world.addHost('a', { disk: { journal: 'posix' } });
       host.files.makeDir('/mars');
@@ -178,7 +180,7 @@ describe('the store in the seeded world', () => {
       if (fault.hits === 0) assert.equal(status, '4096', 'it was synced');
       world.close();
       return fault.hits > 0;
-    });
+    }
     assert.ok(steps >= 8, `${steps} steps`);
     assert.ok(found.has('0 null') && found.has('4096 log-000000003-b,81920,0'), [...found].join());
   });
@@ -261,6 +263,32 @@ describe('the store in the seeded world', () => {
     assert.equal(store.snapshot.stampNs('resource-r3/size'), stampNs);
     assert.equal(watch.counts.missed, before + 1);
     assert.ok(watch.counts.scans >= 5 && watch.counts.glances > 100, JSON.stringify(watch.counts));
+    watch.stop();
+    world.close();
+  });
+
+  it('looks at a log that grows a few times a second, whatever its writer does, and at a new one at once', async () => {
+    const world = new World({ seed: 6 });
+    const host = world.addHost('a', { disk: { watch: { delay: { minUs: 50, maxUs: 200 } } } });
+    host.files.makeDir('/mars');
+    const store = openStore(host);
+    const watch = new TreeWatch({ store, files: host.files, clock: host.loop });
+    host.run(() => watch.start());
+    host.files.makeDir('/mars/resource-r');
+    await world.advance(50);
+    host.files.writeFile('/mars/resource-r/log-000000001-a', '');
+    await world.advance(10);
+    assert.equal(store.snapshot.logs('r').length, 1);
+    const { looks } = watch.counts;
+    const startNs = host.clock.wallNs();
+    for (let i = 1n; i <= 500n; i++) {
+      host.files.setLinkTime('/mars/resource-r/log-000000001-a', startNs + i);
+      await world.advance(2);
+    }
+    await world.advance(300);
+    assert.equal(store.snapshot.stampNs('resource-r/log-000000001-a'), startNs + 500n);
+    assert.ok(watch.counts.events >= 500);
+    assert.ok(watch.counts.looks - looks < 20, JSON.stringify(watch.counts));
     watch.stop();
     world.close();
   });

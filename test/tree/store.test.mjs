@@ -395,6 +395,29 @@ for (const [machine, makeTree] of Object.entries(MACHINES)) {
       assert.equal(store.snapshot.value(paths.syncStatus('r', 'nodea')), '4096');
     });
 
+    it('takes a tombstone out of the way of a new log file', () => {
+      const store = tree.open({ program: 'daemon' });
+      const path = 'resource-r/log-000000001-nodea';
+      tree.link(path, TOMBSTONE, 5n);
+      store.refreshDirectory('', true);
+      store.makeWayForFile(path);
+      store.makeWayForFile('resource-s/log-000000001-nodea');
+      assert.equal(tree.files.lstat(tree.at(path)), null);
+      assert.equal(tree.files.lstat(tree.at('resource-s')).kind, 'directory');
+      tree.files.writeFile(tree.at(path), '');
+      store.makeWayForFile(path);
+      assert.equal(tree.files.lstat(tree.at(path)).kind, 'file');
+    });
+
+    it('refuses listeners that change the tree', () => {
+      const store = tree.open();
+      store.subscribe(() => store.write('userspace/y', '1'));
+      assert.equal(
+        codeOf(() => store.write('userspace/x', '1')),
+        'InvariantError',
+      );
+    });
+
     it('reads after a restart exactly what it had', () => {
       const store = tree.open();
       store.write('resource-r/size', '4096');

@@ -41,3 +41,4 @@ export { takeOverOldTree, type Takeover } from './store/takeover.js';
 export { continues, firstHalf, versionValue, zeroVersion } from './store/version-digest.js';
 export { publishHole, publishProgress, publishSyncEnd, switchToLog, type LogProgress } from './store/publish.js';
 export { TreeWatch, type TreeWatchOptions, type WatchCounts } from './watch.js';
+export { admitList, fitsTrigger, newClusterId, whyNoPush } from './store/admission.js';

@@ -39,6 +39,9 @@ export const MAX_PROBLEMS = 1000;
 /** Between the first news of a change and the look at it, ms: a batch of `marsadm` is then one change. */
 export const SETTLE_MS = 5;
 
+/** The same for log files that are known already, ms: the primary's grows with every write, and nobody needs its size more often. */
+export const LOG_SETTLE_MS = 200;
+
 /** Changed names of one directory that are remembered singly; beyond it the whole directory is read again. */
 export const MAX_DIRTY_NAMES = 256;
 
@@ -71,3 +74,6 @@ export const MIN_LINKS_TO_DOUBT_CLOCK = 16;
 
 /** Markers of the old deletion protocol are honoured this long, days (symlink-tree.md 3.6). */
 export const OLD_MARKER_DAYS = 7;
+
+/** Log files whose growth is remembered for the next look: one that is written, and some that are fetched, for each of 1,000 resources. */
+export const MAX_GROWING_LOGS = 10_000;

@@ -1,9 +1,11 @@
 import { isMarsError, type Clock, type Files, type Unwatch } from '@mars/brick-core';
 import {
   GLANCE_PERIOD_S,
+  LOG_SETTLE_MS,
   LOOK_BUDGET,
   LOOK_PAUSE_MS,
   MAX_DIRTY_NAMES,
+  MAX_GROWING_LOGS,
   MAX_WATCHES,
   SCAN_PERIOD_S,
   SETTLE_MS,
@@ -66,6 +68,9 @@ export class TreeWatch {
   /** All directories; `null` = without a watch. */
   private readonly watched = new Map<string, Unwatch | null>();
   private readonly dirty = new Map<string, Dirty>();
+  /** Paths of log files that grow; looked at less often. */
+  private readonly growing = new Set<string>();
+  private isSlowlyArmed = false;
   private sweepList: string[] = [];
   private glanceAt = 0;
   private scanAt = 0;
@@ -104,6 +109,7 @@ export class TreeWatch {
     for (const unwatch of this.watched.values()) unwatch?.();
     this.watched.clear();
     this.dirty.clear();
+    this.growing.clear();
   }
 
   /** Directories that are known, and those of them that the machine watches. */
@@ -167,12 +173,36 @@ export class TreeWatch {
     this.counts.events++;
     // Temporary links and private files: two thirds of all news.
     if (name !== null && name.startsWith('.')) return;
+    if (name !== null && this.isGrowingLog(dir, name)) return this.lookLater(joinPath(dir, name));
     const names = this.dirty.get(dir);
     if (names === 'new') return;
     if (name === null || (names instanceof Set && names.size >= MAX_DIRTY_NAMES)) this.dirty.set(dir, 'everything');
     else if (names === undefined) this.dirty.set(dir, new Set([name]));
     else if (names instanceof Set) names.add(name);
     this.arm(SETTLE_MS);
+  }
+
+  /** Known log files tell us about every single write; that one came or went is told by another kind of entry. */
+  private isGrowingLog(dir: string, name: string): boolean {
+    return name.startsWith('log-') && this.store.snapshot.entry(joinPath(dir, name))?.kind === 'file';
+  }
+
+  private lookLater(path: string): void {
+    if (this.growing.size < MAX_GROWING_LOGS) this.growing.add(path);
+    if (this.isSlowlyArmed) return;
+    this.isSlowlyArmed = true;
+    this.clock.after(LOG_SETTLE_MS, this, growStep);
+  }
+
+  /** Called a while after the first news of a log file. */
+  lookAtGrowing(): void {
+    this.isSlowlyArmed = false;
+    if (!this.isRunning) return;
+    this.store.batch(() => {
+      for (const path of this.growing) this.store.refresh(path);
+    });
+    this.counts.looks += this.growing.size;
+    this.growing.clear();
   }
 
   private arm(delayMs: number): void {
@@ -249,6 +279,10 @@ const NOTHING = new Directory(FactMap.empty());
 
 function sweepStep(watch: TreeWatch): void {
   watch.sweep();
+}
+
+function growStep(watch: TreeWatch): void {
+  watch.lookAtGrowing();
 }
 
 function lookStep(watch: TreeWatch): void {

@@ -28,6 +28,9 @@ const ENOENT = 2;
  * Paths are relative to the root. No decision is made here. Source: symlink-tree.md 3.1.
  */
 export class TreeDisk {
+  /** Directories that we made, and whose names may not be durable yet. */
+  private readonly made = new Set<string>();
+
   constructor(
     private readonly files: Files,
     readonly root: string,
@@ -150,9 +153,23 @@ export class TreeDisk {
     return true;
   }
 
-  /** Makes the names of these directories durable; on a journalling file system all that was done before them, too. */
-  async sync(dirs: readonly string[]): Promise<void> {
-    for (const dir of dirs) await this.files.syncDir(this.absolute(dir));
+  /** Makes what was written at these paths durable; on a journalling file system all that was done before, too. */
+  async sync(paths: readonly string[]): Promise<void> {
+    const dirs = new Set<string>();
+    for (const path of paths) this.addUnsynced(splitPath(path).dir, dirs);
+    const fresh = [...dirs].filter((dir) => this.made.delete(dir));
+    try {
+      for (const dir of dirs) await this.files.syncDir(this.absolute(dir));
+    } catch (error) {
+      for (const dir of fresh) this.made.add(dir);
+      throw error;
+    }
+  }
+
+  /** A directory that is new itself must be found after a crash, too. */
+  private addUnsynced(dir: string, into: Set<string>): void {
+    into.add(dir);
+    if (dir !== '' && this.made.has(dir)) this.addUnsynced(splitPath(dir).dir, into);
   }
 
   private prepareDirectory(dir: string, stampNs: bigint): (Placed & { outcome: 'in-the-way' })['what'] | null {
@@ -167,6 +184,7 @@ export class TreeDisk {
       }
       try {
         this.files.makeDir(this.absolute(dir), { mode: 0o700 });
+        this.made.add(dir);
         return null;
       } catch (error) {
         // Somebody else made it, or removed its parent, at the same moment.

@@ -54,6 +54,7 @@ export class TreeStore {
   readonly me: string;
   private current = TreeSnapshot.EMPTY;
   private isLoaded = false;
+  private isTelling = false;
   private batchDepth = 0;
   private told = TreeSnapshot.EMPTY;
   private readonly listeners = new Set<TreeListener>();
@@ -192,15 +193,15 @@ export class TreeStore {
    * Makes everything durable that was written at these paths, and what was written before. Directories are enough: names and stamps are
    * metadata, and journalling file systems keep their order. Source: symlink-tree.md 5.6; README, "Durability".
    */
-  async sync(paths: readonly string[]): Promise<void> {
-    const dirs = new Set<string>();
-    for (const path of paths) {
-      const { dir } = splitPath(path);
-      dirs.add(dir);
-      // A directory that is new itself must be found after a crash, too.
-      if (dir !== '') dirs.add(splitPath(dir).dir);
-    }
-    await this.disk.sync([...dirs]);
+  sync(paths: readonly string[]): Promise<void> {
+    return this.disk.sync(paths);
+  }
+
+  /** To be called before a regular file (a log, a trigger file) is created: a tombstone there would be in its way. Source: symlink-tree.md 3.5, rule 4 */
+  makeWayForFile(path: string): void {
+    const there = this.look(path);
+    if (there instanceof Entry && there.isTombstone) this.forget(path, there);
+    this.disk.prepareParents(path, this.clock.now());
   }
 
   /** Looks at one path again, because somebody says it has changed. @returns whether it had */
@@ -390,8 +391,14 @@ export class TreeStore {
     const before = this.told;
     const after = this.current;
     if (before === after) return;
+    invariant(!this.isTelling, 'a listener of the tree has changed the tree: put the news in a queue instead');
     this.told = after;
-    for (const listener of this.listeners) listener(before, after);
+    this.isTelling = true;
+    try {
+      for (const listener of this.listeners) listener(before, after);
+    } finally {
+      this.isTelling = false;
+    }
   }
 }
 
