@@ -65,7 +65,9 @@ export function createPlatform(options: PlatformOptions = {}): Platform {
   const driver = chooseDriver(options, opened);
   const loop = new Loop(driver, arena, options.poolObjects);
   loop.useRing(queue);
-  if (driver instanceof RingThreadDriver) driver.start(queue);
+  const spinUs = options.spinUs ?? 0;
+  if (driver instanceof RingThreadDriver)
+    driver.start(queue, spinUs > 0 ? { us: spinUs, set: opened.setSpinUs } : null);
   const files = new RealFiles();
   const net = new RealNet();
   return {

