@@ -127,11 +127,11 @@ export class ReplyReader {
     const length = view.getUint32(at + 16);
     const headBytes = headOf(type);
     if (headBytes < 0) return this.wrong(`a chunk of unknown type ${type}`);
+    const bodyBytes = length - (headBytes - CHUNK_BYTES);
+    if (bodyBytes < 0) return this.wrong('a chunk that is too short');
     if (available < headBytes) return false;
     const call = this.sink.find(view.getInt32(at + 8), view.getInt32(at + 12));
     if (call === null || call.isReplied) return this.wrong('a chunk of a reply to nothing');
-    const bodyBytes = length - (headBytes - CHUNK_BYTES);
-    if (bodyBytes < 0) return this.wrong('a chunk that is too short');
     const isLast = (view.getUint16(at + 4) & CHUNK_DONE) !== 0;
     this.stream.take(headBytes);
     if (type & ERROR_BIT) return this.errorChunk(call, view.getUint32(at + CHUNK_BYTES), bodyBytes, isLast);

@@ -39,7 +39,10 @@ class Fifo {
   }
 
   make(len: number): number {
-    if (this.head > 0 && this.tail + len > FIFO_BYTES) {
+    if (this.head === this.tail && this.head > 0) {
+      // Never back to 0: an empty input that was used tells a script that the connection is not new.
+      this.head = this.tail = 1;
+    } else if (this.head > 0 && this.tail + len > FIFO_BYTES) {
       this.bytes.copyWithin(0, this.head, this.tail);
       this.tail -= this.head;
       this.head = 0;
@@ -65,7 +68,8 @@ export class Peer {
   /** What the client has sent, and what it will receive. */
   readonly input = new Fifo();
   readonly output = new Fifo();
-  receive: { tag: number; buf: number; len: number; all: boolean } | null = null;
+  /** The receive under way; tag 0 = none. */
+  readonly receive = { tag: 0, buf: 0, len: 0, all: false };
   /** Sends are kept back, so that their memory stays in use. */
   holdsSends = false;
   readonly heldSends: { tag: number; bytes: number }[] = [];
@@ -160,13 +164,17 @@ export class ServerRing implements Ring, RingSockets {
     if (code === RING_CONNECT) this.connect(peer, tag);
     else if (code === RING_SENDMSG) this.sendMessage(peer, tag, sq[at + 2]!, sq[at + 3]!);
     else if (code === RING_RECV) {
-      invariant(peer.receive === null, 'two receives on one socket');
-      peer.receive = { tag, buf: sq[at + 2]!, len: sq[at + 3]!, all: (sq[at + 6]! & 0x100) !== 0 };
+      const { receive } = peer;
+      invariant(receive.tag === 0, 'two receives on one socket');
+      receive.tag = tag;
+      receive.buf = sq[at + 2]!;
+      receive.len = sq[at + 3]!;
+      receive.all = (sq[at + 6]! & 0x100) !== 0;
     } else if (code === RING_SHUTDOWN) {
       peer.isShut = true;
       this.answer(tag, 0);
     } else if (code === RING_CLOSE) {
-      invariant(peer.receive === null && peer.heldSends.length === 0, 'closed with an operation under way');
+      invariant(peer.receive.tag === 0 && peer.heldSends.length === 0, 'closed with an operation under way');
       this.peers.delete(fd);
       this.answer(tag, 0);
     } else this.answer(tag, -EINVAL);
@@ -192,17 +200,20 @@ export class ServerRing implements Ring, RingSockets {
   }
 
   private progress(peer: Peer): void {
-    if (!peer.holdsSends || peer.isShut)
-      for (const { tag, bytes } of peer.heldSends.splice(0)) this.answer(tag, peer.isShut ? -EPIPE : bytes);
+    if (peer.heldSends.length > 0 && (!peer.holdsSends || peer.isShut)) this.endSends(peer);
     const { receive, output } = peer;
-    if (receive === null) return;
+    if (receive.tag === 0) return;
     const isOver = peer.isEnded || peer.isShut;
     const n = Math.min(receive.len, output.length);
     if (!isOver && (n === 0 || (receive.all && n < receive.len))) return;
     for (let i = 0; i < n; i++) this.u8[receive.buf + i] = output.bytes[output.head + i]!;
     output.head += n;
-    peer.receive = null;
     this.answer(receive.tag, n);
+    receive.tag = 0;
+  }
+
+  private endSends(peer: Peer): void {
+    for (const { tag, bytes } of peer.heldSends.splice(0)) this.answer(tag, peer.isShut ? -EPIPE : bytes);
   }
 
   private answer(tag: number, result: number): void {
@@ -268,5 +279,101 @@ export function takeRequest({ input }: Peer): SeenRequest | null {
     offset: copy.getUint32(16) * 2 ** 32 + copy.getUint32(20),
     length,
     payload: bytes.slice(REQUEST_BYTES),
+  };
+}
+
+// ------------------------------------------------------------------------------------------------------ what servers say
+
+export function bytesOf(...parts: (['u16' | 'u32' | 'u64', number] | Uint8Array | string)[]): Uint8Array {
+  return Buffer.concat(
+    parts.map((part) => {
+      if (typeof part === 'string') return Buffer.from(part, 'latin1');
+      if (part instanceof Uint8Array) return part;
+      const bytes = Buffer.alloc(part[0] === 'u16' ? 2 : part[0] === 'u32' ? 4 : 8);
+      if (part[0] === 'u16') bytes.writeUInt16BE(part[1]);
+      else if (part[0] === 'u32') bytes.writeUInt32BE(part[1]);
+      else bytes.writeBigUInt64BE(BigInt(part[1]));
+      return bytes;
+    }),
+  );
+}
+
+export function greeting(flags = 3): Uint8Array {
+  return bytesOf('NBDMAGICIHAVEOPT', ['u16', flags]);
+}
+
+export function optionReply(option: number, type: number, data: Uint8Array = new Uint8Array(0)): Uint8Array {
+  return bytesOf(['u32', 0x0003e889], ['u32', 0x045565a9], ['u32', option], ['u32', type], ['u32', data.length], data);
+}
+
+/** Everything: flush, FUA, trim, zeroes, DF, multi-conn, cache, fast zero. */
+export const ALL_FLAGS = 0b110111101101;
+export const CONTEXT_ID = 77;
+
+export interface ExportText {
+  sizeBytes?: number;
+  flags?: number;
+  blocks?: [number, number, number];
+  structured?: boolean;
+}
+
+/** A whole handshake: it may be sent before the client has asked for anything. */
+export function handshake({
+  sizeBytes = 2 ** 20,
+  flags = ALL_FLAGS,
+  blocks,
+  structured = true,
+}: ExportText = {}): Uint8Array {
+  const info = bytesOf(['u16', 0], ['u64', sizeBytes], ['u16', flags]);
+  const sizes = blocks && bytesOf(['u16', 3], ...blocks.map((n): ['u32', number] => ['u32', n]));
+  return Buffer.concat([
+    greeting(),
+    optionReply(8, structured ? 1 : 2 ** 31 + 1),
+    ...(structured ? [optionReply(10, 4, bytesOf(['u32', CONTEXT_ID], 'base:allocation')), optionReply(10, 1)] : []),
+    optionReply(7, 3, info),
+    ...(sizes ? [optionReply(7, 3, sizes)] : []),
+    optionReply(7, 1),
+  ]);
+}
+
+export function simpleReply(cookie: Uint8Array, error = 0, data: Uint8Array = new Uint8Array(0)): Uint8Array {
+  return bytesOf(['u32', 0x67446698], ['u32', error], cookie, data);
+}
+
+export function chunk(cookie: Uint8Array, type: number, body: Uint8Array, isLast = true): Uint8Array {
+  return bytesOf(['u32', 0x668e33ef], ['u16', isLast ? 1 : 0], ['u16', type], cookie, ['u32', body.length], body);
+}
+
+/** Drops the bytes of the client's half of a handshake, so that what follows are requests. */
+export function skipHandshake(peer: Peer): void {
+  const { input } = peer;
+  for (;;) {
+    if (input.length >= 4 && input.view.getUint32(input.head) === 3) input.head += 4;
+    else if (input.length >= 16 && input.view.getUint32(input.head) === 0x49484156) {
+      input.head += 16 + input.view.getUint32(input.head + 12);
+    } else return;
+  }
+}
+
+/**
+ * Answers all requests at once, reads with whatever is in the fifo, and allocates nothing once the handshake is over: for the
+ * measurement of what the client allocates.
+ */
+export function swiftServer(): ServerScript {
+  return (peer) => {
+    const { input, output } = peer;
+    if (input.tail === 0) return output.push(handshake({ structured: false }));
+    skipHandshake(peer);
+    while (input.length >= REQUEST_BYTES) {
+      const { view, head } = input;
+      const type = view.getUint16(head + 6);
+      const length = view.getUint32(head + 24);
+      input.head += REQUEST_BYTES + (type === 1 ? length : 0);
+      const at = output.make(16 + (type === 0 ? length : 0));
+      output.view.setUint32(at, 0x67446698);
+      output.view.setUint32(at + 4, 0);
+      output.view.setInt32(at + 8, view.getInt32(head + 8));
+      output.view.setInt32(at + 12, view.getInt32(head + 12));
+    }
   };
 }
