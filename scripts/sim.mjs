@@ -21,10 +21,15 @@ process.exitCode = await runSimCli(process.argv.slice(2), {
   nowMs: () => performance.now(),
 });
 
-/** Scenarios of the simulator itself, and those of `test/sim`, where whole clusters are played. */
+/** Scenarios of the simulator itself, of the tree, and those of `test/sim`, where whole clusters are played. */
 function scenarioFiles() {
   const found = [];
-  for (const dir of [join(sim, 'scenarios'), join(root, 'test/sim/dist'), join(root, 'test/sim')]) {
+  for (const dir of [
+    join(sim, 'scenarios'),
+    join(root, 'test/tree'),
+    join(root, 'test/sim/dist'),
+    join(root, 'test/sim'),
+  ]) {
     if (!existsSync(dir) || !statSync(dir).isDirectory()) continue;
     const names = readdirSync(dir).sort();
     found.push(...names.filter((name) => /^[^.]+(\.scenario)?\.m?js$/.test(name)).map((name) => join(dir, name)));

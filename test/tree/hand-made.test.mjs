@@ -6,7 +6,7 @@ import path from 'node:path';
 import { MarsError } from '@mars/brick-core';
 import { ALL_KEYS, TreeSnapshot, TreeWatch, findKey, paths } from '@mars/mars-tree';
 import { createPlatform } from '@mars/platform';
-import { TestTree, realTree } from './trees.mjs';
+import { TestTree, realTree } from './trees.kit.mjs';
 
 const isRoot = process.getuid?.() === 0;
 

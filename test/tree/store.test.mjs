@@ -10,7 +10,7 @@ import {
   switchToLog,
   takeOverOldTree,
 } from '@mars/mars-tree';
-import { DAY, HOUR, MACHINES, SECOND } from './trees.mjs';
+import { DAY, HOUR, MACHINES, SECOND } from './trees.kit.mjs';
 
 /** The code of the error that is thrown. */
 function codeOf(run) {
