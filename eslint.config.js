@@ -18,7 +18,16 @@ const hiddenProperties = [
 ];
 
 export default tseslint.config(
-  { ignores: ['**/dist/', '**/build*/', '**/node_modules/', 'coverage/', '**/prebuilds/', 'packages/create-mars-brick/template/'] },
+  {
+    ignores: [
+      '**/dist/',
+      '**/build*/',
+      '**/node_modules/',
+      'coverage/',
+      '**/prebuilds/',
+      'packages/create-mars-brick/template/',
+    ],
+  },
   js.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked.map((config) => ({ ...config, files: ['**/*.ts'] })),
   {
