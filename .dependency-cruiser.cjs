@@ -27,7 +27,7 @@ module.exports = {
     {
       name: 'only platform touches the machine',
       severity: 'error',
-      from: { path: '^packages/', pathNot: '^packages/platform/|\\.test(\\.[a-z]+)?\\.ts$' },
+      from: { path: '^packages/', pathNot: ['^packages/platform/', '\\.test\\.ts$', '\\.test\\.[a-z]+\\.ts$'] },
       to: {
         dependencyTypes: ['core'],
         path: '^(node:)?(fs|net|tls|dgram|dns|os|timers|perf_hooks|child_process|worker_threads)(/|$)',
