@@ -97,7 +97,7 @@ describe('a tree made by hand', () => {
     for (const what of [
       'too deep: a/b/c/d/e',
       'name is no UTF-8',
-      'value is no UTF-8: userspace/value',
+      'value is no plain text: userspace/value',
       'neither link',
     ]) {
       assert.ok(

@@ -6,6 +6,7 @@ import {
   paths,
   publishProgress,
   publishSyncEnd,
+  removeStaleTemporaries,
   snapshotText,
   switchToLog,
   takeOverOldTree,
@@ -334,6 +335,16 @@ for (const [machine, makeTree] of Object.entries(MACHINES)) {
         'resource-r/connect-nodea',
       ]);
       assert.ok(store.snapshot.entry('ips/ip-gone').isTombstone);
+    });
+
+    it('removes temporary links that others left behind long ago, and no other hidden name', () => {
+      const now = tree.systemClock.ns;
+      tree.link('resource-r/.tmp.4711.size', '1', now - 2n * HOUR);
+      tree.link('resource-r/.tmp.4712.size', '1', now - HOUR / 2n);
+      tree.link('.deleted-ips', '1', now - 2n * HOUR);
+      assert.deepEqual(removeStaleTemporaries(tree.open()), ['resource-r/.tmp.4711.size']);
+      assert.deepEqual(tree.names('resource-r'), ['.tmp.4712.size']);
+      assert.deepEqual(tree.names(), ['.deleted-ips', 'resource-r']);
     });
 
     it('does not collect a tombstone that has become a value meanwhile', () => {

@@ -184,6 +184,7 @@ export const converging = defineScenario(
     const hosts = world.hosts;
     for (const host of hosts) {
       host.files.makeDir('/mars');
+      await world.drive(host.files.syncDir('/'));
       host.clock.jumpMs(random.int(6 * 86_400_000) - 3 * 86_400_000);
     }
     const stores = hosts.map((host) => openStore(host, { program: 'marsadm' }));
@@ -215,6 +216,14 @@ export const converging = defineScenario(
           stores[to].merge({ path: p, value: entry.value, stampNs: entry.stampNs });
       }
       stampsOnlyGrow(store, newest[at]);
+      if (random.int(12) === 0) {
+        // Recent links are rolled back, and what was merged comes again from the others.
+        const host = hosts[at];
+        host.crash('power');
+        host.restart();
+        stores[at] = openStore(host, { program: 'marsadm' });
+        newest[at].clear();
+      }
       if (random.int(8) === 0) await world.advance(random.float() * 1000);
     }
     for (let round = 0; round < 2; round++) for (const to of stores) for (const from of stores) exchange(to, from);

@@ -36,7 +36,7 @@ export {
 } from './store/tree-store.js';
 export { compareValues, decideMerge, decidePush, type Decision, type StampedFact } from './store/order.js';
 export type { Problem, ProblemKind } from './store/problems.js';
-export { collectTombstones, type CollectOptions } from './store/tombstones.js';
+export { collectTombstones, removeStaleTemporaries, type CollectOptions } from './store/tombstones.js';
 export { takeOverOldTree, type Takeover } from './store/takeover.js';
 export { continues, firstHalf, versionValue, zeroVersion } from './store/version-digest.js';
 export { publishHole, publishProgress, publishSyncEnd, switchToLog, type LogProgress } from './store/publish.js';

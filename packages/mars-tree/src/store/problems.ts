@@ -6,7 +6,7 @@ import { printable } from '../names.js';
 export type ProblemKind =
   | 'name is no UTF-8'
   | 'name is too long'
-  | 'value is no UTF-8'
+  | 'value is no plain text'
   | 'neither link, file nor directory'
   | 'cannot be read'
   | 'too deep'

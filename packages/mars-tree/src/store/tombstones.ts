@@ -1,7 +1,7 @@
-import { KEEP_TOMBSTONE_HOURS, TOMBSTONE_WINDOW_S } from '../limits.js';
+import { KEEP_TOMBSTONE_HOURS, STALE_TEMPORARY_S, TOMBSTONE_WINDOW_S } from '../limits.js';
 import { STAMP } from '../keys/numbers.js';
 import { paths } from '../paths.js';
-import { isDirectory, type Entry } from '../snapshot/entry.js';
+import { Entry, isDirectory, type Directory } from '../snapshot/entry.js';
 import type { TreeSnapshot } from '../snapshot/snapshot.js';
 import { joinPath } from '../names.js';
 import { NS_PER_SECOND } from '../stamp.js';
@@ -101,4 +101,32 @@ class Collector {
 
 function earlier(a: bigint, b: bigint): bigint {
   return a < b ? a : b;
+}
+
+/**
+ * Removes temporary links that other programs have left behind an hour ago or earlier (`.tmp.PID.NAME`). Our own go when the tree is loaded.
+ * @returns their paths. Source: symlink-tree.md 3.1
+ */
+export function removeStaleTemporaries(store: TreeStore): string[] {
+  const oldestNs = store.clock.realNs() - BigInt(STALE_TEMPORARY_S) * NS_PER_SECOND;
+  const removed: string[] = [];
+  for (const dir of directoriesOf('', store.snapshot.root)) {
+    const names = store.disk.names(dir);
+    if (names === null || names === 'unreadable') continue;
+    for (const name of names.hidden) {
+      const path = joinPath(dir, name);
+      const there = name.startsWith('.tmp.') ? store.disk.look(path) : null;
+      if (!(there instanceof Entry) || there.kind !== 'link' || there.stampNs >= oldestNs) continue;
+      store.disk.unlink(path);
+      removed.push(path);
+    }
+  }
+  return removed;
+}
+
+function* directoriesOf(path: string, directory: Directory): IterableIterator<string> {
+  yield path;
+  for (const [name, node] of directory.entries.entries()) {
+    if (isDirectory(node)) yield* directoriesOf(joinPath(path, name), node);
+  }
 }

@@ -199,7 +199,7 @@ export class TreeDisk {
     const value = this.guarded(path, () => this.files.readLink(this.absolute(path)));
     if (value === 'unreadable' || value === null) return value;
     const isGood = whyNoValue(value) === null;
-    if (!isGood) this.problems.note(path, 'value is no UTF-8');
+    if (!isGood) this.problems.note(path, 'value is no plain text');
     // An unreadable value counts as empty, but its stamp still orders it.
     return this.sameOr(known, new Entry('link', isGood ? value : '', stat.mtimeNs, 0, stat.inode));
   }
