@@ -1,7 +1,7 @@
 // The store in the seeded world: crashes that roll back recent links, watches that lose news, hosts whose lists meet in any order.
 import assert from 'node:assert/strict';
 import { setCrashHook } from '@mars/brick-core';
-import { NS_PER_SECOND, TreeWatch, publishProgress, publishSyncEnd } from '@mars/mars-tree';
+import { NS_PER_SECOND, TreeWatch, publishHole, publishProgress, publishSyncEnd } from '@mars/mars-tree';
 import { World, forEachNth, simulateScenario } from '@mars/sim';
 import { openStore } from './stores.kit.mjs';
 import { afterCrash, converging, losingNews } from './tree.scenario.mjs';
@@ -61,6 +61,62 @@ describe('the store in the seeded world', () => {
       return fault.hits > 0;
     });
     assert.deepEqual([...found].sort(), ['1', '2']);
+  });
+
+  it('leaves the old value, no temporary link, and an error that says why, whichever step of a write the machine refuses', async () => {
+    const codes = new Set();
+    const steps = await forEachNth(async (nth) => {
+      const world = new World({ seed: nth });
+      const host = world.addHost('a');
+      host.files.makeDir('/mars');
+      const store = openStore(host);
+      store.write('actual-a/emergency', '1');
+      const before = store.snapshot;
+      const fault = host.disk.fault({ on: ['meta'], nth, errno: 28 });
+      try {
+        store.write('actual-a/emergency', '2');
+      } catch (error) {
+        codes.add(`${error.code} ${error.details.errno}`);
+        assert.equal(store.snapshot, before);
+        assert.equal(host.files.readLink('/mars/actual-a/emergency'), '1');
+      }
+      const failed = fault.hits > 0;
+      if (failed) assert.deepEqual(store.disk.names('actual-a').hidden, []);
+      world.close();
+      return failed;
+    });
+    assert.equal(steps, 3, 'symlink, time, rename');
+    assert.deepEqual([...codes], ['FILE_IO 28']);
+  });
+
+  it('takes a value that this file system cannot hold for not allowed, not for a reason to stop', async () => {
+    const world = new World({ seed: 1 });
+    const host = world.addHost('a');
+    host.files.makeDir('/mars');
+    const store = openStore(host);
+    host.disk.fault({ on: ['meta'], nth: 1, errno: 36 });
+    const fact = { path: 'uuid', value: 'x'.repeat(2000), stampNs: 5n };
+    assert.equal(store.merge(fact), 'not-allowed');
+    assert.equal(store.merge(fact), 'taken');
+    world.close();
+  });
+
+  it('publishes a hole before the log behind it can exist, and looks at everything when it is told to', async () => {
+    const world = new World({ seed: 1 });
+    const host = world.addHost('a');
+    host.files.makeDir('/mars');
+    const store = openStore(host);
+    await world.drive(publishHole(store, 'r', 13));
+    host.crash('power');
+    host.restart();
+    const again = openStore(host);
+    assert.equal(again.snapshot.value('resource-r/version-000000013-a'), `${'0'.repeat(32)},log-000000013-a,0:`);
+    const watch = new TreeWatch({ store: again, files: host.files, clock: host.loop });
+    openStore(host, { program: 'marsadm' }).write('resource-r/size', '4096');
+    assert.equal(watch.scanNow(), true);
+    assert.equal(watch.scanNow(), false);
+    assert.equal(again.snapshot.value('resource-r/size'), '4096');
+    world.close();
   });
 
   it('finds by its slow scan what no watch and no time of a directory tells', async () => {
