@@ -11,7 +11,7 @@ import {
   switchToLog,
   takeOverOldTree,
 } from '@mars/mars-tree';
-import { DAY, HOUR, MACHINES, SECOND } from './trees.kit.mjs';
+import { DAY, HOUR, MACHINES, SECOND, TestTree } from './trees.kit.mjs';
 
 /** The code of the error that is thrown. */
 function codeOf(run) {
@@ -254,8 +254,9 @@ for (const [machine, makeTree] of Object.entries(MACHINES)) {
       assert.deepEqual(store.repair(), ['userspace/bad']);
       assert.equal(store.snapshot.value('userspace/bad'), 'x');
       const repairedNs = store.snapshot.stampNs('userspace/bad');
-      assert.ok(repairedNs < tree.systemClock.ns);
-      assert.equal(store.merge({ path: 'userspace/bad', value: 'y', stampNs: tree.systemClock.ns }), 'taken');
+      // Without the addon stamps are rounded up to microseconds.
+      assert.ok(repairedNs < tree.systemClock.ns + 2000n);
+      assert.equal(store.merge({ path: 'userspace/bad', value: 'y', stampNs: tree.systemClock.ns + 5000n }), 'taken');
       const far = { path: 'userspace/bad', value: 'z', stampNs: tree.systemClock.ns + 31n * DAY };
       assert.equal(store.merge(far), 'too-far-ahead');
       assert.deepEqual(store.repair(), []);
@@ -276,7 +277,8 @@ for (const [machine, makeTree] of Object.entries(MACHINES)) {
       tree.systemClock.ns += SECOND / 2n;
       const store = tree.open();
       store.write('userspace/x', '2');
-      assert.equal(store.snapshot.stampNs('userspace/x'), second + SECOND + 1n);
+      const step = store.stampResolution() === 'nanoseconds' ? 1n : 1000n;
+      assert.equal(store.snapshot.stampNs('userspace/x'), second + SECOND + step);
     });
 
     it('sees what others changed when it is told to look', () => {
@@ -418,6 +420,19 @@ for (const [machine, makeTree] of Object.entries(MACHINES)) {
       tree.files.writeFile(tree.at(path), '');
       store.makeWayForFile(path);
       assert.equal(tree.files.lstat(tree.at(path)).kind, 'file');
+    });
+
+    it('knows what the machine keeps of a stamp, and leaves nothing behind when it tries', () => {
+      const store = tree.open();
+      assert.ok(['nanoseconds', 'microseconds'].includes(store.stampResolution()));
+      assert.deepEqual(tree.names(), []);
+      const cutting = Object.create(tree.files);
+      cutting.setLinkTime = (path, ns) => tree.files.setLinkTime(path, (ns / SECOND) * SECOND);
+      const coarse = new TestTree(cutting, tree.systemClock, tree.root).open();
+      assert.equal(coarse.stampResolution(), 'coarser');
+      const fact = { path: 'userspace/x', value: '1', stampNs: 7n * SECOND + 5n };
+      assert.equal(coarse.merge(fact), 'taken');
+      assert.equal(coarse.merge(fact), 'same');
     });
 
     it('refuses listeners that change the tree', () => {

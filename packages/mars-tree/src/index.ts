@@ -35,6 +35,7 @@ export {
   type WriteOutcome,
 } from './store/tree-store.js';
 export { compareValues, decideMerge, decidePush, type Decision, type StampedFact } from './store/order.js';
+export type { StampResolution } from './store/tree-disk.js';
 export type { Problem, ProblemKind } from './store/problems.js';
 export { collectTombstones, removeStaleTemporaries, type CollectOptions } from './store/tombstones.js';
 export { takeOverOldTree, type Takeover } from './store/takeover.js';

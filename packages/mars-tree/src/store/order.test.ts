@@ -4,7 +4,7 @@ import type { Clock } from '@mars/brick-core';
 import { LamportClock } from '../lamport-clock.js';
 import { TOMBSTONE } from '../names.js';
 import { Entry } from '../snapshot/entry.js';
-import { compareValues, decideMerge, decidePush, localStamp } from './order.js';
+import { compareValues, decideMerge, decidePush, isCutCopy, localStamp } from './order.js';
 
 const NOW = 1_795_191_000_000_000_000n;
 const DAY = 86_400_000_000_000n;
@@ -28,6 +28,14 @@ describe('the order of values', () => {
     assert.equal(merge(link('a', 5n), 'b', 4n), 'older');
     assert.equal(merge(link('a', 5n), 'a', 5n), 'same');
     assert.equal(merge(null, 'b', 1n), 'take');
+  });
+
+  it('recognizes a value whose stamp was cut to whole seconds', () => {
+    const fact = { path: 'userspace/x', value: 'a', stampNs: 7_300_000_000n };
+    assert.ok(isCutCopy(link('a', 7_000_000_000n), fact));
+    assert.ok(!isCutCopy(link('b', 7_000_000_000n), fact));
+    assert.ok(!isCutCopy(link('a', 6_000_000_000n), fact));
+    assert.ok(!isCutCopy(link('a', 7_000_000_001n), fact));
   });
 
   it('decides equal stamps by the bytes of the value, so that all hosts choose alike', () => {

@@ -58,6 +58,12 @@ export function compareValues(a: string, b: string): number {
   return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
+/** A coarse file system has cut the stamp when we took this value before: taking it again would go on for ever. */
+export function isCutCopy(existing: Entry, { value, stampNs }: StampedFact): boolean {
+  const isCut = isWholeSecond(existing.stampNs) && secondsOf(existing.stampNs) === secondsOf(stampNs);
+  return isCut && existing.kind === 'link' && existing.value === value;
+}
+
 const LOG_PATH = /^resource-[^/]+\/log-\d/;
 
 /**

@@ -12,6 +12,12 @@ export type Placed =
   | { outcome: 'placed'; entry: Entry }
   | { outcome: 'in-the-way'; what: 'a directory' | 'a link instead of a directory' | 'a file instead of a directory' };
 
+/**
+ * `microseconds`: no addon; stamps are rounded up, which is safe. `coarser`: the file system cuts them off (ext3, ext4 with inodes of 128 bytes), and
+ * of two values of one second the wrong one may win.
+ */
+export type StampResolution = 'nanoseconds' | 'microseconds' | 'coarser';
+
 /** A directory's own time and inode. */
 export interface DirectoryState {
   mtimeNs: bigint;
@@ -138,6 +144,17 @@ export class TreeDisk {
       if (wrong !== null) return wrong;
     }
     return null;
+  }
+
+  /** What the machine keeps of the time of a link: tried out on a temporary one. */
+  stampResolution(): StampResolution {
+    const temporary = this.temporaryOf('resolution');
+    const wantedNs = 1_000_000_001_123_456_789n;
+    this.prepare('resolution', 'probe', wantedNs);
+    const lost = this.files.lstat(temporary)!.mtimeNs - wantedNs;
+    this.files.unlink(temporary);
+    if (lost === 0n) return 'nanoseconds';
+    return lost > -1000n && lost < 1000n ? 'microseconds' : 'coarser';
   }
 
   unlink(path: string): void {

@@ -5,10 +5,17 @@ import { MIN_LINKS_TO_DOUBT_CLOCK, RACY_MS } from '../limits.js';
 import { TOMBSTONE, joinPath, nameClass, splitPath, whyNoPath, whyNoValue } from '../names.js';
 import { Entry, type TreeNode } from '../snapshot/entry.js';
 import { TreeSnapshot } from '../snapshot/snapshot.js';
-import { decideMerge, decidePush, localStamp, type Decision, type StampedFact } from './order.js';
+import { decideMerge, decidePush, isCutCopy, localStamp, type Decision, type StampedFact } from './order.js';
 import { Problems } from './problems.js';
 import { Scanner, drain } from './scan.js';
-import { DAEMON_TEMPORARY, TreeDisk, errnoOf, type DirectoryState, type Placed } from './tree-disk.js';
+import {
+  DAEMON_TEMPORARY,
+  TreeDisk,
+  errnoOf,
+  type DirectoryState,
+  type Placed,
+  type StampResolution,
+} from './tree-disk.js';
 
 export interface TreeStoreOptions {
   files: Files;
@@ -55,6 +62,8 @@ export class TreeStore {
   private current = TreeSnapshot.EMPTY;
   private isLoaded = false;
   private isTelling = false;
+  /** The file system has been seen to keep less of a stamp than it was given. */
+  private cutsStamps = false;
   private batchDepth = 0;
   private told = TreeSnapshot.EMPTY;
   private readonly listeners = new Set<TreeListener>();
@@ -126,6 +135,11 @@ export class TreeStore {
     this.settleClock();
     this.isLoaded = true;
     this.update('', root);
+  }
+
+  /** To be asked, and warned about, at the start of a daemon. */
+  stampResolution(): StampResolution {
+    return this.disk.stampResolution();
   }
 
   /** A local write: always later than what was there. Rewrites an equal value, for its new stamp. */
@@ -276,6 +290,7 @@ export class TreeStore {
     if (existing === 'directory')
       return fact.value === TOMBSTONE ? 'in-the-way' : this.blocked(fact.path, 'a directory');
     if (this.isMarkedDeleted(fact)) return 'older';
+    if (this.cutsStamps && existing !== null && isCutCopy(existing, fact)) return 'same';
     const decision = decide(existing, fact, this.clock);
     if (decision !== 'take') return decision;
     try {
@@ -313,6 +328,7 @@ export class TreeStore {
       return false;
     }
     this.clock.advance(placed.entry.stampNs);
+    if (placed.entry.stampNs < stampNs) this.cutsStamps = true;
     this.problems.clear(path);
     this.update(path, placed.entry);
     return true;
