@@ -123,14 +123,22 @@ for (const [ring, storeName] of [
     it('fio reads back what it wrote, in random sizes, 32 requests at a time', async function () {
       needs(this, 'fio');
       const sizes = ['--bsrange=512-1M', '--blockalign=512', `--size=${SIZE / 2}`, '--iodepth=32'];
-      const verify = ['--verify=crc32c', '--do_verify=1', '--verify_fatal=1'];
+      const verify = ['--verify=crc32c', '--do_verify=1', '--verify_fatal=1', '--verify_state_save=0'];
       await run('fio', ['--name=v', '--ioengine=nbd', `--uri=${uri}`, '--rw=randwrite', ...sizes, ...verify]);
     });
 
     it('several fio clients share the export', async function () {
       needs(this, 'fio');
       const jobs = ['--numjobs=4', `--size=${SIZE / 4}`, `--offset_increment=${SIZE / 4}`];
-      const load = ['--rw=randwrite', '--bs=4k', '--iodepth=16', '--fsync=64', '--verify=crc32c', '--verify_fatal=1'];
+      const load = [
+        '--rw=randwrite',
+        '--bs=4k',
+        '--iodepth=16',
+        '--fsync=64',
+        '--verify=crc32c',
+        '--verify_fatal=1',
+        '--verify_state_save=0',
+      ];
       await run('fio', ['--name=v', '--ioengine=nbd', `--uri=${uri}`, '--thread', ...jobs, ...load]);
     });
 
