@@ -406,7 +406,8 @@ describe('LoadBrick', () => {
     };
     serve(60_000);
     let best = Infinity;
-    for (let round = 0; round < 5; round++) {
+    // On a loaded machine the compiler takes its time; what allocates for real never gets there.
+    for (let round = 0; round < 30 && best >= 1; round++) {
       globalThis.gc?.();
       const before = process.memoryUsage().heapUsed;
       serve(20_000);

@@ -14,3 +14,6 @@ export const EVENTS_PER_REPORT = 64;
  * Room for 1024 bricks (the largest stack) with 15 things to say each; beyond that the oldest is dropped.
  */
 export const MAX_EVENTS_WAITING = 16_384;
+
+/** How long a data thread looks for completions before it sleeps, µs: at depth 1 the wake-up costs more than the request (data-path.md 5). */
+export const DEFAULT_SPIN_US = 100;

@@ -1,6 +1,7 @@
 import { ErrorCode, MarsError, isMarsError } from '@mars/brick-core';
 import { spawnLoopThread, type LogLevel } from '@mars/platform';
 import type { Facts, StackHandle, StackPlan } from '@mars/stack';
+import { DEFAULT_SPIN_US } from './limits.js';
 import type { DataThreadStart, FromStack } from './messages.js';
 import { RemoteStack } from './remote-stack.js';
 
@@ -11,7 +12,7 @@ export interface ThreadStackOptions {
   onLog?: (line: string) => void;
   level?: LogLevel;
   ring?: 'auto' | 'io_uring' | 'threads';
-  /** Longest spin before the thread sleeps, µs. */
+  /** Longest spin before the thread sleeps, µs; adaptive below that, 0 = never. */
   spinUs?: number;
   /**
    * URLs of modules with further bricks (`export const source: string, bricks: BrickClass[]`). Installed packages need not be
@@ -39,7 +40,15 @@ const ENTRY = new URL('./worker.js', import.meta.url);
  */
 export async function openStackInThread(plan: StackPlan, options: ThreadStackOptions = {}): Promise<ThreadStack> {
   const name = plan.stack;
-  const { secrets = {}, facts = {}, onLog, level = 'info', ring = 'auto', spinUs = 0, brickModules = [] } = options;
+  const {
+    secrets = {},
+    facts = {},
+    onLog,
+    level = 'info',
+    ring = 'auto',
+    spinUs = DEFAULT_SPIN_US,
+    brickModules = [],
+  } = options;
   const data: DataThreadStart = { level, ring, spinUs, brickModules };
   let stack: RemoteStack | null = null;
   const thread = await spawnLoopThread(ENTRY, {
