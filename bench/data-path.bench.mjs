@@ -10,7 +10,8 @@ import { root } from '../scripts/steps.mjs';
 import { measure, summarize, writeResults } from './frame.mjs';
 
 const IMAGE_MIB = 512;
-const SECONDS = 2;
+/** Length of one run; longer ones are steadier. */
+const SECONDS = Number(process.env.MARS_BENCH_SECONDS ?? 2);
 const ROUNDS = 3;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
