@@ -67,6 +67,17 @@ export const ERROR_TABLE = {
   // 7xx: the tree of facts
   BAD_FACT: { number: 701, text: 'a value does not follow the grammar of its key' },
   BAD_KEY: { number: 702, text: 'a path cannot be a key of the tree' },
+
+  // 8xx: between hosts
+  WIRE_PROTOCOL: { number: 801, text: 'the other host does not follow the protocol' },
+  WIRE_VERSION: { number: 802, text: 'the other host speaks another version of the protocol' },
+  WIRE_LIMIT: { number: 803, text: 'a message or queue between hosts is too large' },
+  WIRE_SILENT: { number: 804, text: 'the other host does not answer any more' },
+  TLS_REFUSED: { number: 805, text: 'the certificates of two hosts do not fit together' },
+  PEER_REFUSED: { number: 806, text: 'a host is not let in' },
+  TRUST_STATE: { number: 807, text: 'the trust files of this host are missing or damaged' },
+  BAD_TOKEN: { number: 808, text: 'a join token cannot be read' },
+  JOIN_REFUSED: { number: 809, text: 'the inviting host refused the join token' },
 } as const satisfies Record<string, { number: number; text: string }>;
 
 export type ErrorCodeName = keyof typeof ERROR_TABLE;

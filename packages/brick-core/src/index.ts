@@ -24,6 +24,7 @@ export * from './machine/logger.js';
 export * from './machine/net.js';
 export * from './machine/random.js';
 export * from './machine/ring.js';
+export * from './machine/secure-net.js';
 export * from './machine/tls.js';
 export type { RingSockets, SocketBufferSizes } from './machine/ring-sockets.js';
 export { RingQueue, type RingClient, type RingPlace } from './machine/ring-queue.js';
