@@ -8,6 +8,7 @@
       "sources": [
         "src/addon.cc", "src/region.cc", "src/wake.cc", "src/digest_crc.cc", "src/digest_xxh.cc", "src/digest_xxh_avx2.cc",
         "src/digest.cc", "src/digest_js.cc", "src/files.cc", "src/block.cc", "src/stamps.cc", "src/sockets.cc", "src/process.cc",
+        "src/fuse.cc", "src/service.cc",
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS"],

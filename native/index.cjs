@@ -85,3 +85,11 @@ exports.socketpair = fn('socketpair');
 exports.setIoFlusher = fn('setIoFlusher');
 exports.lockMemory = fn('lockMemory');
 exports.setOomScore = fn('setOomScore');
+
+exports.mountFuse = fn('mountFuse');
+exports.unmountNow = fn('unmountNow');
+exports.receiveFd = fn('receiveFd');
+exports.watchFd = fn('watchFd');
+
+exports.lockFile = fn('lockFile');
+exports.sendDatagram = fn('sendDatagram');

@@ -393,3 +393,30 @@ export function setIoFlusher(): Status;
 export function lockMemory(): Status;
 /** /proc/self/oom_score_adj, -1000 (never killed) to 1000; lowering needs CAP_SYS_RESOURCE. */
 export function setOomScore(score: number): Status;
+
+// ------------------------------------------------------------------------------------------------------------ FUSE
+
+/**
+ * Mounts a FUSE file system on a directory. Needs CAP_SYS_ADMIN (others: `fusermount3` and {@link receiveFd}). The descriptor is
+ * non-blocking; the file system lives as long as it is open. Never touch the mount from the thread that serves it.
+ * @param type e.g. `fuse.marsd`
+ * @param source what `/proc/mounts` shows in front
+ * @param options for the kernel, e.g. `rootmode=40700,user_id=0,group_id=0`
+ */
+export function mountFuse(dir: string, type: string, source: string, options: string): FdOrErrno;
+/** Takes a mount out of the tree at once; it ends when its last user has gone. -22 (EINVAL): nothing is mounted there. */
+export function unmountNow(dir: string): Status;
+/** A descriptor sent over a unix socket (SCM_RIGHTS), made non-blocking; -61 (ENODATA) when the message had none. Blocks. */
+export function receiveFd(socket: number): FdOrErrno;
+/**
+ * Calls back whenever the descriptor can be read, until it has been read or the watch is closed; errors count as readable. For
+ * pollable descriptors only (-1, EPERM, for regular files). The descriptor stays yours: close the watch before it.
+ */
+export function watchFd(fd: number, callback: () => void): { close(): void } | Status;
+
+// ---------------------------------------------------------------------------------------------------------- daemons
+
+/** An exclusive lock (flock) that ends when the descriptor is closed or the process dies; -11 (EAGAIN): another process holds it. */
+export function lockFile(fd: number): Status;
+/** One datagram to a unix socket, for sd_notify; `@` in front stands for an abstract name. Never waits. */
+export function sendDatagram(path: string, text: string): Status;

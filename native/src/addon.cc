@@ -10,6 +10,8 @@ static Napi::Object init(Napi::Env env, Napi::Object exports) {
   mars::initStamps(env, exports);
   mars::initSockets(env, exports);
   mars::initProcess(env, exports);
+  mars::initFuse(env, exports);
+  mars::initService(env, exports);
   return exports;
 }
 

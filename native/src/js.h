@@ -58,5 +58,7 @@ void initBlock(Napi::Env env, Napi::Object& exports);
 void initStamps(Napi::Env env, Napi::Object& exports);
 void initSockets(Napi::Env env, Napi::Object& exports);
 void initProcess(Napi::Env env, Napi::Object& exports);
+void initFuse(Napi::Env env, Napi::Object& exports);
+void initService(Napi::Env env, Napi::Object& exports);
 
 }  // namespace mars
