@@ -1,0 +1,4 @@
+/** The machine for command-line tools: starts in milliseconds, because neither ring nor arena come with it. */
+export { RealFiles } from '../files/real-files.js';
+export { SystemClock } from './system-clock.js';
+export { ThisHost, type LineSink, type ProgramResult } from './this-host.js';
