@@ -53,6 +53,10 @@ function depthOf(struct: Struct): number {
 }
 
 function typeDepth({ of, struct }: FieldType): number {
+  invariant(
+    struct === undefined || Object.keys(struct.fields).length > 0,
+    'an empty struct cannot be inside another one',
+  );
   if (struct !== undefined) return depthOf(struct);
   return of === undefined ? 0 : 1 + typeDepth(of);
 }
@@ -74,14 +78,14 @@ export const t = {
   /** Raw bytes, a copy of the receiver's own (none). For large ones see `Channel.sendRaw`. */
   bytes: { kind: 'bytes', default: NO_BYTES } as FieldType<Uint8Array>,
   /** (empty) */
-  list: <D>(of: FieldType<D>): FieldType<readonly D[]> => ({ kind: 'list', of, default: [] as readonly D[] }),
+  list: <D>(of: FieldType<D>): FieldType<readonly D[]> => ({ kind: 'list', of, default: Object.freeze<D[]>([]) }),
   /** (null) */
   optional: <D>(of: FieldType<D>): FieldType<D | null> => ({ kind: 'optional', of, default: null }),
   /** One struct inside another (all of its defaults). */
   struct: <F extends Fields>(struct: Struct<F>): FieldType<MessageOf<Struct<F>>> => ({
     kind: 'struct',
     struct,
-    default: defaultsOf(struct),
+    default: Object.freeze(defaultsOf(struct)),
   }),
 };
 
