@@ -41,3 +41,9 @@ export const BOUNCE_BYTES = 128 * 1024;
 
 /** Zeroes that `zero` writes in one go, bytes: one block per brick, shared by all its requests. */
 export const ZERO_BLOCK_BYTES = 64 * 1024;
+
+/** Data that `digest` reads and digests in one go, bytes: about what stays in the second-level cache. */
+export const DIGEST_PIECE_BYTES = 256 * 1024;
+
+/** DIGESTS requests that `digest` works on at the same time; each holds one piece of memory. */
+export const MAX_DIGEST_JOBS = 8;

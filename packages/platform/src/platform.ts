@@ -7,6 +7,7 @@ import {
   type HostServices,
   type LoopDriver,
 } from '@mars/brick-core';
+import { realDigests } from './digests.js';
 import { RealFiles } from './files/real-files.js';
 import { createLogger, type ClosableLogger, type LoggerOptions } from './log.js';
 import { AttachDriver } from './loop/event-loop-driver.js';
@@ -76,6 +77,7 @@ export function createPlatform(options: PlatformOptions = {}): Platform {
     files,
     net,
     tls: opened.tls,
+    digests: realDigests,
     log,
     ring: queue,
     ringKind: opened.kind,

@@ -20,6 +20,8 @@ export interface PortNeeds {
   /** At least: 1 = emulated will do, 2 = native. */
   fua?: 0 | 1 | 2;
   zero?: 0 | 1 | 2;
+  /** DIGESTS are asked for. */
+  digests?: boolean;
 }
 
 export interface PortMeta {

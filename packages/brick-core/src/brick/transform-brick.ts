@@ -1,6 +1,6 @@
 import { invariant } from '../invariant.js';
 import { MAX_REQUEST_BYTES } from '../limits.js';
-import { OP_EXTENTS, OP_READ } from '../request/ops.js';
+import { OP_DIGESTS, OP_EXTENTS, OP_READ } from '../request/ops.js';
 import type { XioObject } from '../request/xio-object.js';
 import { FilterBrick } from './filter-brick.js';
 
@@ -33,8 +33,8 @@ export class Saved {
 
   restore(o: XioObject): void {
     const missing = o.op === OP_READ && o.err >= 0 ? this.sentLen - o.len : 0;
-    // The length of an answered EXTENTS counts record bytes, not bytes of the range.
-    const records = o.op === OP_EXTENTS && o.err >= 0 ? o.len : -1;
+    // The length of an answered EXTENTS or DIGESTS counts bytes of the answer, not bytes of the range.
+    const records = (o.op === OP_EXTENTS || o.op === OP_DIGESTS) && o.err >= 0 ? o.len : -1;
     o.op = this.op;
     o.flags = this.flags;
     o.pos = this.pos;

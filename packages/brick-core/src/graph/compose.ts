@@ -3,6 +3,7 @@ import { adaptorBricks } from '../adaptors/index.js';
 import type { BrickClass } from '../brick/meta.js';
 import type { Loop } from '../loop/loop.js';
 import { CLOCK } from '../machine/clock.js';
+import { DIGESTS, scriptDigests, type Digests } from '../machine/digests.js';
 import { FILES, type Files } from '../machine/files.js';
 import { LOGGER, silentLogger, type Logger } from '../machine/logger.js';
 import { NET, type Net } from '../machine/net.js';
@@ -21,6 +22,8 @@ export interface HostServices {
   net?: Net;
   tls?: TlsEndpoint;
   log?: Logger;
+  /** Default: what TypeScript alone can do. */
+  digests?: Digests;
 }
 
 /**
@@ -31,6 +34,7 @@ export function composeServices(host: DependencyContainer, services: HostService
   host.register(CLOCK, { useValue: services.loop });
   host.register(RANDOM, { useValue: services.random });
   host.register(LOGGER, { useValue: services.log ?? silentLogger });
+  host.register(DIGESTS, { useValue: services.digests ?? scriptDigests });
   if (services.files) host.register(FILES, { useValue: services.files });
   if (services.net) host.register(NET, { useValue: services.net });
   if (services.tls) host.register(TLS_ENDPOINT, { useValue: services.tls });

@@ -1,17 +1,17 @@
 import type { PortNeeds } from '../brick/meta.js';
-import { CAP_FLUSH, CAP_WRITE, capByName, type XioInfo } from '../request/info.js';
+import { CAP_DIGESTS, CAP_FLUSH, CAP_WRITE, capByName, type XioInfo } from '../request/info.js';
 
 /** One thing that a provider does not offer although its consumer needs it. */
 export interface Gap {
   /** What is missing, for people: `alignment 512 where 1 is needed`. */
   text: string;
   /** The adaptor that can close it, if there is one. */
-  adaptor?: { type: 'align' | 'split' | 'zero' | 'fua'; params: Record<string, unknown> };
+  adaptor?: { type: 'align' | 'split' | 'zero' | 'fua' | 'digest'; params: Record<string, unknown> };
 }
 
 /**
  * Compares what a port needs with what its provider offers. Adaptors come in the order in which they stack up, lowest
- * first: align, split, zero, fua. Source: bricks.md 5.7.
+ * first: align, split, digest, zero, fua. Source: bricks.md 5.7.
  */
 export function findGaps(needs: PortNeeds | undefined, info: Readonly<XioInfo>): Gap[] {
   if (needs === undefined) return [];
@@ -27,6 +27,9 @@ export function findGaps(needs: PortNeeds | undefined, info: Readonly<XioInfo>):
       text: `requests of at most ${info.maxLen} bytes are taken, but up to ${needs.maxLen} are sent`,
       adaptor: { type: 'split', params: {} },
     });
+  }
+  if (needs.digests === true && !(info.caps & CAP_DIGESTS)) {
+    gaps.push({ text: 'digests are not offered', adaptor: { type: 'digest', params: {} } });
   }
   // What nobody may write needs neither zeroing nor FUA; who must write says so with the capability WRITE.
   if (!(info.caps & CAP_WRITE)) return [...gaps, ...capGaps(needs, info)];

@@ -1,6 +1,7 @@
 import {
   OP_CACHE,
   OP_COUNT,
+  OP_DIGESTS,
   OP_EXTENTS,
   OP_FLUSH,
   OP_NAMES,
@@ -33,6 +34,10 @@ export const CAP_ROTATIONAL = 1 << 10;
 export const CAP_CSUM_MD5 = 1 << 17;
 export const CAP_CSUM_CRC32C = 1 << 18;
 export const CAP_CSUM_SHA1 = 1 << 20;
+/** Algorithms of DIGESTS, at the same bits as `F_DIGEST_*`. Without any of them DIGESTS is not offered. */
+export const CAP_DIGEST_XXH3 = 1 << 21;
+export const CAP_DIGEST_SHA256 = 1 << 22;
+export const CAP_DIGESTS = CAP_DIGEST_XXH3 | CAP_DIGEST_SHA256;
 
 const CAP_NAMES: readonly (readonly [number, string])[] = [
   [CAP_WRITE, 'WRITE'],
@@ -49,6 +54,8 @@ const CAP_NAMES: readonly (readonly [number, string])[] = [
   [CAP_CSUM_MD5, 'CSUM_MD5'],
   [CAP_CSUM_CRC32C, 'CSUM_CRC32C'],
   [CAP_CSUM_SHA1, 'CSUM_SHA1'],
+  [CAP_DIGEST_XXH3, 'DIGEST_XXH3'],
+  [CAP_DIGEST_SHA256, 'DIGEST_SHA256'],
 ];
 
 /** How a provider does FUA, ZERO or CACHE. */
@@ -107,6 +114,7 @@ export function advertisedOps(info: Readonly<XioInfo>): number {
   if (info.zero !== SUPPORT_NONE) mask |= 1 << OP_ZERO;
   if (info.caps & CAP_EXTENTS) mask |= 1 << OP_EXTENTS;
   if (info.cache !== SUPPORT_NONE) mask |= 1 << OP_CACHE;
+  if (info.caps & CAP_DIGESTS) mask |= 1 << OP_DIGESTS;
   return mask;
 }
 
@@ -124,6 +132,7 @@ export function maskOps(info: XioInfo, allowed: number): void {
   }
   if (!(allowed & (1 << OP_EXTENTS))) info.caps &= ~CAP_EXTENTS;
   if (!(allowed & (1 << OP_CACHE))) info.cache = SUPPORT_NONE;
+  if (!(allowed & (1 << OP_DIGESTS))) info.caps &= ~CAP_DIGESTS;
 }
 
 /** Names of the capability bits, for `mars-stack show` and error texts. */

@@ -19,10 +19,17 @@ export const OP_ZERO = 4;
 export const OP_EXTENTS = 5;
 /** Hint: the range will be read soon. */
 export const OP_CACHE = 6;
-export const OP_COUNT = 7;
+/**
+ * Digests of a range, computed where the data is. `pos` and `len` name the range; `flags` name the algorithm (`F_DIGEST_*`) and the span
+ * ({@link spanFlags}). The provider writes one digest of `DIGEST_BYTES` for each span of the range (the last span may be shorter), one
+ * behind the other, to the payload, which has room for `DIGESTS_PAYLOAD_BYTES`, and sets `len` to the bytes it wrote. Fewer than asked
+ * for: the data ended.
+ */
+export const OP_DIGESTS = 7;
+export const OP_COUNT = 8;
 
 /** Names for people, indexed by operation. */
-export const OP_NAMES = ['read', 'write', 'flush', 'trim', 'zero', 'extents', 'cache'] as const;
+export const OP_NAMES = ['read', 'write', 'flush', 'trim', 'zero', 'extents', 'cache', 'digests'] as const;
 export type OpName = (typeof OP_NAMES)[number];
 
 /** Set by the provider of a successful read: the payload holds the data. */
@@ -38,6 +45,29 @@ export const F_FAST = 1 << 10;
 /** EXTENTS: the first extent is enough. */
 export const F_REQ_ONE = 1 << 11;
 
+/** DIGESTS: XXH3-128, little-endian, lower half first. Fast; no protection against somebody who wants two blocks to look alike. */
+export const F_DIGEST_XXH3 = 1 << 21;
+/** DIGESTS: the first 128 bits of SHA-256. */
+export const F_DIGEST_SHA256 = 1 << 22;
+export const DIGEST_FLAGS = F_DIGEST_XXH3 | F_DIGEST_SHA256;
+/** Bits 16-20 of `flags`: log2 of the span of DIGESTS. */
+const SPAN_SHIFT = 16;
+const SPAN_MASK = 0x1f;
+
+/** Smallest and largest span of DIGESTS, bytes, as powers of two. */
+export const MIN_SPAN_LOG2 = 9;
+export const MAX_SPAN_LOG2 = 20;
+
+/** The `flags` bits for DIGESTS with spans of `2 ** log2` bytes. */
+export function spanFlags(log2: number): number {
+  return (log2 & SPAN_MASK) << SPAN_SHIFT;
+}
+
+/** log2 of the span that the `flags` of a DIGESTS request name. */
+export function spanLog2(flags: number): number {
+  return (flags >>> SPAN_SHIFT) & SPAN_MASK;
+}
+
 /** Priorities (bricks.md 2.1). */
 export const PRIO_HIGH = -1;
 export const PRIO_NORMAL = 0;
@@ -47,6 +77,11 @@ export const PRIO_LOW = 1;
 export const EXTENT_BYTES = 24;
 /** Room for records that every EXTENTS request brings, bytes: 170 records. */
 export const EXTENTS_PAYLOAD_BYTES = 170 * EXTENT_BYTES;
+/** One digest in the payload of DIGESTS, bytes. */
+export const DIGEST_BYTES = 16;
+/** Room that every DIGESTS request brings, bytes: 256 digests. */
+export const DIGESTS_PAYLOAD_BYTES = 256 * DIGEST_BYTES;
+
 /** Extent types: bit set, as in NBD's base:allocation. */
 export const EXTENT_HOLE = 1 << 0;
 export const EXTENT_ZERO = 1 << 1;

@@ -1,7 +1,18 @@
 import { BrickBase } from '../brick/brick-base.js';
 import { Brick } from '../brick/meta.js';
 import { invariant } from '../invariant.js';
-import { EXTENTS_PAYLOAD_BYTES, OP_EXTENTS, OP_NAMES, OP_READ, OP_WRITE, type OpName } from '../request/ops.js';
+import { CAP_DIGESTS } from '../request/info.js';
+import {
+  DIGESTS_PAYLOAD_BYTES,
+  EXTENTS_PAYLOAD_BYTES,
+  OP_DIGESTS,
+  OP_EXTENTS,
+  OP_NAMES,
+  OP_READ,
+  OP_WRITE,
+  spanFlags,
+  type OpName,
+} from '../request/ops.js';
 import type { XioObject } from '../request/xio-object.js';
 
 /** What a test asks for. */
@@ -56,7 +67,7 @@ export class Probe extends BrickBase {
     o.op = OP_NAMES.indexOf(request.op);
     o.pos = request.posBytes ?? 0;
     o.len = lenBytes;
-    o.flags = request.flags ?? 0;
+    o.flags = request.flags ?? this.usualFlags(request.op);
     if (data !== undefined) this.ctx.mem.u8.set(data, o.buf);
     const sent = (o.aspects[this.ctx.slot] = new Sent());
     sent.request = request;
@@ -69,6 +80,12 @@ export class Probe extends BrickBase {
     return true;
   }
 
+  /** DIGESTS must name an algorithm and a span; nothing else needs flags. */
+  private usualFlags(op: OpName): number {
+    const offered = this.input('next').cached.caps & CAP_DIGESTS;
+    return op === 'digests' ? (offered & -offered) | spanFlags(USUAL_SPAN_LOG2) : 0;
+  }
+
   complete(o: XioObject): void {
     const { done, fields, payload } = o.aspects[this.ctx.slot] as Sent;
     invariant(fieldsOf(o) === fields, `a brick did not restore the request: sent ${fields}, came back ${fieldsOf(o)}`);
@@ -79,7 +96,7 @@ export class Probe extends BrickBase {
         'a brick changed the payload of a write, which belongs to the consumer',
       );
     }
-    const hasData = o.err === 0 && (o.op === OP_READ || o.op === OP_EXTENTS);
+    const hasData = o.err === 0 && ANSWERS_WITH_DATA.has(o.op);
     const data = hasData ? this.ctx.mem.u8.slice(o.buf, o.buf + o.len) : new Uint8Array(0);
     const result: ProbeResult = { err: o.err, lenBytes: o.len, data, order: this.answered++ };
     this.ctx.pool.free(o);
@@ -87,13 +104,20 @@ export class Probe extends BrickBase {
   }
 }
 
+/** Span of DIGESTS when a test does not care, as a power of two. */
+const USUAL_SPAN_LOG2 = 16;
+
+/** Operations that fill the payload and set `len` to what they filled. */
+const ANSWERS_WITH_DATA: ReadonlySet<number> = new Set([OP_READ, OP_EXTENTS, OP_DIGESTS]);
+
 function payloadBytes(op: OpName, lenBytes: number): number {
   if (op === 'extents') return EXTENTS_PAYLOAD_BYTES;
+  if (op === 'digests') return DIGESTS_PAYLOAD_BYTES;
   return op === 'read' || op === 'write' ? lenBytes : 0;
 }
 
 /** Everything that a brick below may change for a while but must put back. A read may come back shorter. */
 function fieldsOf(o: XioObject): string {
-  const len = o.op === OP_READ || o.op === OP_EXTENTS ? '' : ` len ${o.len}`;
+  const len = ANSWERS_WITH_DATA.has(o.op) ? '' : ` len ${o.len}`;
   return `${OP_NAMES[o.op]} pos ${o.pos}${len} flags ${o.flags & ~1} prio ${o.prio} buf ${o.buf}`;
 }
