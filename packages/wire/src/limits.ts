@@ -6,6 +6,9 @@ export const MAX_MESSAGE_BYTES = 1024 * 1024;
 /** Payload of one raw frame, bytes: the largest request (brick-core, MAX_REQUEST_BYTES) and more for log data. */
 export const MAX_RAW_BYTES = 4 * 1024 * 1024;
 
+/** The struct in front of the payload of a raw frame, bytes. */
+export const MAX_RAW_HEADER_BYTES = 4096;
+
 /** One frame from somebody who has not been admitted, bytes. A join answer with three certificates has about 4 KiB. */
 export const MAX_HANDSHAKE_FRAME_BYTES = 16 * 1024;
 
@@ -32,12 +35,21 @@ export const MAX_NESTING = 8;
 export const SEND_HIGH_WATER_BYTES = 1024 * 1024;
 export const MAX_SEND_QUEUE_BYTES = 16 * 1024 * 1024;
 
+/** A channel that is closing has this long to send what waits, ms. */
+export const CLOSE_TIMEOUT_MS = 2_000;
+
+/** Text of a good-bye that is shown and logged, characters: it comes from somebody who may be anybody. */
+export const MAX_BYE_CHARS = 300;
+
 /** A ping after so much silence, and the end after so much more, ms. */
 export const HEARTBEAT_MS = 5_000;
 export const DEAD_AFTER_MS = 14_000;
 
 /** Messages below this are not worth compressing, bytes. */
-export const COMPRESS_FROM_BYTES = 512;
+export const COMPRESS_FROM_BYTES = 1024;
+/** Messages that are sent as they are, after one that compression did not make smaller; doubled each time up to the second. */
+export const COMPRESS_PAUSE_FIRST = 8;
+export const COMPRESS_PAUSE_MAX = 1024;
 
 /** Waiting time between attempts of a peer link: first, longest (ms), and the part of it that is drawn by chance. */
 export const BACK_OFF_FIRST_MS = 200;

@@ -59,7 +59,7 @@ export class SimStream implements NetStream {
       this.destroy(socketError(EPIPE, `the writer to ${this.remote} does not wait for its reader`));
       return false;
     }
-    if (bytes.length > 0) this.outbox.push({ kind: 'data', bytes: bytes.slice() });
+    if (bytes.length > 0) this.outbox.push({ kind: 'data', bytes: new Uint8Array(bytes) });
     this.unread += bytes.length;
     this.send();
     this.wantsDrain ||= this.unread > STREAM_HIGH_WATER_BYTES;
