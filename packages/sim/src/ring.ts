@@ -284,7 +284,10 @@ export class SimRing implements Ring {
     const work = (fate: Fate): number => {
       if (fate.errno !== 0) return -fate.errno;
       const end = op.flags & RING_FALLOC_PUNCH_HOLE ? Math.min(op.pos + len, inode.sizeBytes) : op.pos + len;
-      if (isZero && end > op.pos) volume.charged(inode, () => inode.data!.zero(op.pos, end - op.pos));
+      if (isZero && end > op.pos) {
+        volume.charged(inode, () => inode.data!.zero(op.pos, end - op.pos));
+        volume.observer?.zeroed(inode, op.pos, end - op.pos);
+      }
       if (!isZero) {
         if (!volume.hasRoom(inode, op.pos, len)) return -ENOSPC;
         volume.charged(inode, () => inode.data!.allocate(op.pos, len));

@@ -18,7 +18,7 @@ import type { WorldEvent } from '../world/queue.js';
 import type { Trace } from '../world/trace.js';
 import { Faults, type DiskOp, type Fate, type Fault, type FaultRule } from './faults.js';
 import type { Inode } from './inode.js';
-import { Volume, type Numbers, type VolumeOptions } from './volume.js';
+import { Volume, type DiskObserver, type Numbers, type VolumeOptions } from './volume.js';
 
 export interface DiskOptions extends VolumeOptions {
   /** How long operations take; merged over {@link DEFAULT_LATENCIES}. */
@@ -139,6 +139,11 @@ export class SimDisk {
     volume.root.names!.set(name, inode);
     volume.root.durableNames!.set(name, inode);
     inode.links = 1;
+  }
+
+  /** Shows every change of this disk to a judge; one at a time. */
+  observe(observer: DiskObserver | null): void {
+    for (const { volume } of this.mounts) volume.observer = observer;
   }
 
   fault(rule: FaultRule): Fault {

@@ -78,6 +78,29 @@ export class SectorStore {
     });
   }
 
+  /** No power cut can change this range any more. */
+  isSynced(pos: number, len: number): boolean {
+    let isSynced = true;
+    forPages(pos, len, (number, from, part) => {
+      const page = this.pages.get(number);
+      if (page !== undefined && ((page.dirty | page.lost) & sectorsOf(from, part)) !== 0) isSynced = false;
+    });
+    return isSynced;
+  }
+
+  /** The other image: for each sector what a power cut would leave if it took back everything that it may take. */
+  readDurable(pos: number, into: Uint8Array): void {
+    this.read(pos, into);
+    forPages(pos, into.length, (number, from, len, done) => {
+      const page = this.pages.get(number);
+      if (page === undefined) return;
+      for (let at = from; at < from + len; at++) {
+        if (((page.dirty | page.lost) & (1 << Math.floor(at / SECTOR))) !== 0)
+          into[done + at - from] = page.durable === null ? 0 : page.durable[at]!;
+      }
+    });
+  }
+
   write(pos: number, bytes: Uint8Array): void {
     this.writes++;
     forPages(pos, bytes.length, (number, from, len, done) => {

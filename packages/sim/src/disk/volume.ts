@@ -3,6 +3,20 @@ import { Inode } from './inode.js';
 import { Journal, type JournalModel } from './journal.js';
 import { PAGE, coinOf, type Coin } from './sectors.js';
 
+/**
+ * Sees every change of the written image as it happens, beside all services: for judges that must not rely on what the code
+ * under test believes. It must not change anything.
+ */
+export interface DiskObserver {
+  /** `bytes` stand at `pos` now. */
+  wrote(inode: Inode, pos: number, bytes: Uint8Array): void;
+  zeroed(inode: Inode, pos: number, len: number): void;
+  /** The size was set; growth by a write is not told. */
+  resized(inode: Inode, from: number, to: number): void;
+  /** A name leads somewhere else now; `null` = it is gone. */
+  named(dir: Inode, name: string, inode: Inode | null): void;
+}
+
 export interface VolumeOptions {
   capacityBytes?: number;
   /** What a power cut leaves of unsynced names; default `journal`. */
@@ -24,6 +38,7 @@ export class Volume {
   readonly capacityBytes: number;
   /** Bytes of file data in the written image. */
   usedBytes = 0;
+  observer: DiskObserver | null = null;
   private readonly coin: Coin;
   private readonly opened = new Set<Inode>();
 
@@ -50,12 +65,14 @@ export class Volume {
     dir.names!.set(name, inode);
     inode.links++;
     this.journal.add({ kind: 'link', dir, name, inode }, atNs);
+    this.observer?.named(dir, name, inode);
   }
 
   unlink(dir: Inode, name: string, atNs: number): void {
     this.forget(dir.names!.get(name));
     dir.names!.delete(name);
     this.journal.add({ kind: 'unlink', dir, name }, atNs);
+    this.observer?.named(dir, name, null);
   }
 
   rename(dir: Inode, name: string, toDir: Inode, toName: string, atNs: number): void {
@@ -65,6 +82,8 @@ export class Volume {
     dir.names!.delete(name);
     toDir.names!.set(toName, inode);
     this.journal.add({ kind: 'rename', dir, name, toDir, toName, inode }, atNs);
+    this.observer?.named(dir, name, null);
+    this.observer?.named(toDir, toName, inode);
   }
 
   setTime(inode: Inode, mtimeNs: bigint, atNs: number): void {
@@ -73,6 +92,12 @@ export class Volume {
   }
 
   setSize(inode: Inode, sizeBytes: number, atNs: number): void {
+    const from = inode.sizeBytes;
+    this.changeSize(inode, sizeBytes, atNs);
+    this.observer?.resized(inode, from, sizeBytes);
+  }
+
+  private changeSize(inode: Inode, sizeBytes: number, atNs: number): void {
     const from = inode.sizeBytes;
     inode.sizeBytes = sizeBytes;
     if (sizeBytes > from) return this.journal.add({ kind: 'grow', inode, from, to: sizeBytes }, atNs);
@@ -89,7 +114,8 @@ export class Volume {
     const fits = inode.isDevice ? bytes.length : this.fitting(inode, pos, bytes.length);
     if (fits === 0 && bytes.length > 0) return -ENOSPC;
     this.charged(inode, () => inode.data!.write(pos, bytes.subarray(0, fits)));
-    if (!inode.isDevice && pos + fits > inode.sizeBytes) this.setSize(inode, pos + fits, atNs);
+    if (!inode.isDevice && pos + fits > inode.sizeBytes) this.changeSize(inode, pos + fits, atNs);
+    this.observer?.wrote(inode, pos, bytes.subarray(0, fits));
     return fits;
   }
 

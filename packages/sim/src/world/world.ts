@@ -171,10 +171,17 @@ export class World {
     await this.run({ until: () => isOver });
   }
 
-  /** Kills a host when its code reaches a crash point. The host may not exist yet. */
-  crashAt({ host, point, hit = 1, kind = 'power' }: CrashOrder): void {
+  /**
+   * Kills a host when its code reaches a crash point. The host may not exist yet.
+   * @returns takes the order back
+   */
+  crashAt({ host, point, hit = 1, kind = 'power' }: CrashOrder): () => void {
     invariant(hit >= 1, 'crash points count from 1');
-    this.crashOrders.push({ order: { host, point, hit, kind }, left: hit });
+    const armed = { order: { host, point, hit, kind }, left: hit };
+    this.crashOrders.push(armed);
+    return () => {
+      armed.left = Infinity;
+    };
   }
 
   /** How often the code of a host has passed a crash point: shows which ones a scenario reaches at all. */
