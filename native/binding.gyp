@@ -18,7 +18,7 @@
       "cflags_cc": ["-std=gnu++17", "-O2", "-g1"],
       "conditions": [
         ["mars_no_ring==1", { "defines": ["MARS_NO_RING"], "sources": ["src/no_ring.cc"] },
-          { "sources": ["src/ring.cc", "src/translate.cc", "src/inline_ops.cc", "src/spin.cc", "src/ring_js.cc", "src/ring_attach.cc", "src/features.cc"],
+          { "sources": ["src/ring.cc", "src/translate.cc", "src/inline_ops.cc", "src/inline_write.cc", "src/spin.cc", "src/ring_js.cc", "src/ring_attach.cc", "src/features.cc"],
             "libraries": ["-l:liburing.a"] }],
       ],
     },

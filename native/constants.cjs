@@ -33,6 +33,7 @@ exports.HASH = Object.freeze({ CRC32C: 0, CRC32: 1, CRC32C8: 2, CRC32_8: 3, XXH3
 /** Flags, by operation. */
 exports.FLAG = Object.freeze({
   QUIET: 0x100,
+  INLINE: 0x10000,
   DATASYNC: 1,
   TIMEOUT_ABS: 1,
   CANCEL_ALL: 1,

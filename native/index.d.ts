@@ -28,8 +28,8 @@ export type FdOrErrno = number;
  * | code | fd | buf | len | off | flags | result |
  * |---|---|---|---|---|---|---|
  * | NOP | | | | | | 0 |
- * | READ, WRITE | fd | arena offset | bytes | position, -1 = current | RWF_* | bytes, may be short |
- * | READV, WRITEV | fd | iov index | iov count | position | RWF_* | bytes, may be short |
+ * | READ, WRITE | fd | arena offset | bytes | position, -1 = current | RWF_*, INLINE (writes) | bytes, may be short |
+ * | READV, WRITEV | fd | iov index | iov count | position | RWF_*, INLINE (writes) | bytes, may be short |
  * | FSYNC | fd | | | | DATASYNC | 0 |
  * | FALLOCATE | fd | length, upper half | length, lower half | position | FALLOC_* | 0 |
  * | SYNC_RANGE | fd | | bytes (unsigned), 0 = to the end | position | SYNC_RANGE_* | 0 |
@@ -93,6 +93,11 @@ export type HashKind = 0 | 1 | 2 | 3 | 4 | 5;
 export const FLAG: {
   /** HASH, COPY, ZERO, COMPARE: no completion when the result is 0. */
   readonly QUIET: 0x100;
+  /**
+   * WRITE, WRITEV: the thread of the ring may do it itself, before the kernel sees the other operations of the tick. For short buffered
+   * writes: see "Inline writes" in README.md.
+   */
+  readonly INLINE: 0x10000;
   readonly DATASYNC: 1;
   readonly TIMEOUT_ABS: 1;
   readonly CANCEL_ALL: 1;
@@ -145,6 +150,9 @@ export interface RingStats {
   spinMisses: number;
   /** Operations whose completion was not returned yet. */
   inFlight: number;
+  /** Writes done by this thread (FLAG.INLINE), and how many of them slept. */
+  inlineWrites: number;
+  inlineSleeps: number;
 }
 
 /**

@@ -15,6 +15,7 @@ enum HashKind : int32_t { kCrc32c = 0, kCrc32 = 1, kCrc32c8 = 2, kCrc32_8 = 3, k
 
 constexpr int32_t kHashKindMask = 0xff;
 constexpr int32_t kQuiet = 0x100;     // inline ops: no completion when all went well
+constexpr int32_t kInline = 0x10000;   // WRITE, WRITEV: may be done by this thread, before the kernel sees the tick
 constexpr int32_t kDatasync = 1;      // FSYNC
 constexpr int32_t kTimeoutAbs = 1;    // TIMEOUT: CLOCK_MONOTONIC instead of "from now"
 constexpr int32_t kCancelAll = 1;     // CANCEL: every match, result = how many

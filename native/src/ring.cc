@@ -104,6 +104,7 @@ Ring::~Ring() {
 uint32_t Ring::tick(uint32_t nOps, int64_t waitUs) {
   stats.ticks++;
   count_ = 0;
+  inlineWrites.newTick();
   takeStash();
   for (uint32_t i = 0; i < nOps; i++) translate(sq_[i]);
   enter(waitUs);
@@ -150,7 +151,7 @@ bool Ring::hasMore() const { return !stash_.empty() || io_uring_cq_ready(&uring_
 void Ring::enter(int64_t waitUs) {
   const bool mayWait = waitUs != 0 && count_ == 0;
   if (!mayWait || io_uring_cq_ready(&uring_) > 0) return submitNow();
-  if (spinner.limitNs() > 0 && inFlight_ > 0 && spinner.wanted(nowNs())) {
+  if (spinner.limitNs() > 0 && inFlight_ > 0 && maySpin(nowNs())) {
     submitNow();
     if (spin()) return;
   }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "inline_write.h"
 #include "ops.h"
 #include "region.h"
 #include "spin.h"
@@ -71,6 +72,7 @@ class Ring {
   size_t iovOffset() const { return cqOffset() + cqEntries_ * sizeof(Completion); }
 
   Spinner spinner;
+  InlineWrites inlineWrites;
   RingStats stats;
 
  private:
@@ -88,6 +90,9 @@ class Ring {
   io_uring_sqe* sqe();
   bool inside(int64_t offset, int64_t length) const { return offset >= 0 && length >= 0 && offset + length <= arenaBytes_; }
 
+  // inline_write.cc
+  int writeNow(const Descriptor& d);
+
   // inline_ops.cc
   int runInline(const Descriptor& d);
 
@@ -103,6 +108,7 @@ class Ring {
   void submitNow();
   void flushQueue();
   void failQueued(int err);
+  bool maySpin(int64_t now) { return !inlineWrites.isPaying(now) && spinner.wanted(now); }
   bool spin();
   void sleep(int64_t waitUs);
   void reap();

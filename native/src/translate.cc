@@ -22,6 +22,12 @@ void Ring::translate(const Descriptor& d) {
     if (result != 0 || !(d.flags & kQuiet)) complete(d.tag, result);
     return;
   }
+  if ((d.flags & kInline) && (d.code == kWrite || d.code == kWritev) && inlineWrites.begin()) {
+    const int result = writeNow(d);
+    inlineWrites.end();
+    complete(d.tag, result);
+    return;
+  }
   const int result = inFlight_ < kInFlightMax ? prepare(d) : -EBUSY;
   if (result < 0) {
     complete(d.tag, result);
@@ -101,7 +107,7 @@ int Ring::prepareRw(const Descriptor& d, bool write) {
     if (write) io_uring_prep_write(s, d.fd, at, len, offset);
     else io_uring_prep_read(s, d.fd, at, len, offset);
   }
-  s->rw_flags = d.flags;
+  s->rw_flags = d.flags & ~kInline;
   s->user_data = kUserMark | static_cast<uint32_t>(d.tag);
   return 0;
 }
@@ -126,7 +132,7 @@ int Ring::prepareVector(const Descriptor& d, bool write) {
   const uint64_t offset = static_cast<uint64_t>(d.offset());
   if (write) io_uring_prep_writev(s, d.fd, vec, static_cast<unsigned>(d.len), offset);
   else io_uring_prep_readv(s, d.fd, vec, static_cast<unsigned>(d.len), offset);
-  s->rw_flags = d.flags;
+  s->rw_flags = d.flags & ~kInline;
   s->user_data = kUserMark | static_cast<uint32_t>(d.tag);
   return 0;
 }

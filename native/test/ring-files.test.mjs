@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import native from '../index.cjs';
@@ -41,6 +41,59 @@ describe('the ring with files', () => {
     assert.equal(kit.bytes.toString('latin1', 8192, 8208), '\0\0\0\0\0hello, ring');
     assert.equal(kit.do(OP.READ, { fd, buf: 8192, len: 100, off: 16 }), 0, 'nothing behind the end');
     assert.equal(kit.do(OP.WRITE, { fd, buf: 0, len: 0, off: 0 }), 0);
+  });
+
+  describe('writes that the thread of the ring may do itself', () => {
+    const inline = FLAG.INLINE;
+
+    it('have the results of any other write, and are done before the kernel sees the tick', () => {
+      kit.bytes.write('hello, ring', 4096);
+      kit.iov(3, [4096, 5], [4101, 6]);
+      const tag = kit.op(OP.WRITE, { fd, buf: 4096, len: 11, off: 5, flags: inline });
+      assert.deepEqual([kit.tick(0), kit.take(tag), kit.ring.stats().inlineWrites], [1, 11, 1]);
+      assert.equal(kit.do(OP.WRITEV, { fd, buf: 3, len: 2, off: 16, flags: inline }), 11);
+      assert.equal(fs.readFileSync(path.join(dir.path, 'file'), 'latin1'), '\0\0\0\0\0hello, ringhello, ring');
+      assert.equal(kit.do(OP.WRITE, { fd, buf: 4096, len: 5, off: -1, flags: inline }), 5);
+    });
+
+    it('are checked like any other', () => {
+      const arenaBytes = kit.ring.arena.byteLength;
+      const resultOf = (code, fields) => kit.do(code, { fd, off: 0, ...fields, flags: inline });
+      assert.equal(resultOf(OP.WRITE, { buf: arenaBytes - 4, len: 5 }), EFAULT);
+      assert.equal(resultOf(OP.WRITE, { buf: -1, len: 1 }), EFAULT);
+      assert.equal(resultOf(OP.WRITE, { buf: 0, len: -1 }), EFAULT);
+      assert.equal(resultOf(OP.WRITE, { buf: 0, len: 1, off: -2 }), EINVAL);
+      assert.equal(resultOf(OP.WRITE, { buf: 0, len: 1, fd: -1 }), -9);
+      kit.iov(0, [arenaBytes - 4, 5]);
+      assert.equal(resultOf(OP.WRITEV, { buf: 0, len: 1 }), EFAULT);
+      assert.equal(resultOf(OP.WRITEV, { buf: kit.ring.iovEntries, len: 1 }), EFAULT);
+      assert.equal(resultOf(OP.READ, { buf: 0, len: 1 }), 0, 'a read only ignores the flag');
+    });
+
+    it('go through the kernel for a while after one of them has slept', async () => {
+      const fifo = path.join(dir.path, `fifo-${fd}-${Math.random()}`);
+      execFileSync('mkfifo', [fifo]);
+      const stuffed = fs.openSync(fifo, O_RDWR | fs.constants.O_NONBLOCK);
+      assert.equal(fs.writeSync(stuffed, Buffer.alloc(1 << 20)), 65536, 'the pipe is full');
+      // Reads only when this thread sleeps, which it does in the write below.
+      const read = 'until grep -q "^State:.S" /proc/$PPID/status; do :; done; exec dd of=/dev/null bs=65536 count=2';
+      const reader = spawn('sh', ['-c', read], {
+        stdio: [fs.openSync(fifo, fs.constants.O_RDONLY), 'ignore', 'ignore'],
+      });
+      const ended = new Promise((resolve) => reader.on('exit', resolve));
+      const slow = native.openFile(fifo, fs.constants.O_WRONLY);
+      assert.equal(kit.do(OP.WRITE, { fd: slow, buf: 0, len: 4096, off: -1, flags: inline }), 4096);
+      assert.deepEqual([kit.ring.stats().inlineWrites, kit.ring.stats().inlineSleeps], [1, 1]);
+      const { submitted } = kit.ring.stats();
+      assert.equal(kit.do(OP.WRITE, { fd, buf: 0, len: 4096, off: 0, flags: inline }), 4096);
+      assert.deepEqual([kit.ring.stats().inlineWrites, kit.ring.stats().submitted], [1, submitted + 1]);
+      while (kit.ring.stats().inlineWrites === 1) {
+        assert.equal(kit.do(OP.WRITE, { fd, buf: 0, len: 4096, off: 0, flags: inline }), 4096);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      for (const one of [stuffed, slow]) fs.closeSync(one);
+      await ended;
+    });
   });
 
   it('uses the current position for offset -1', () => {

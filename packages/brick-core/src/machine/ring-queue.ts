@@ -18,6 +18,7 @@ import {
   RING_FALLOCATE,
   RING_FSYNC,
   RING_HASH,
+  RING_INLINE,
   RING_NOP,
   RING_POLL,
   RING_QUIET,
@@ -140,8 +141,8 @@ export class RingQueue implements TickSource {
   }
 
   /**
-   * Writes of files among them. The kernel hands buffered ones to a thread of its own on some file systems (ext4): a driver that
-   * spins meanwhile takes that thread's processor away.
+   * Writes of files among them, but for those with RING_INLINE. The kernel hands buffered ones to a thread of its own on some file
+   * systems (ext4): a driver that spins meanwhile takes that thread's processor away.
    */
   get storesInFlight(): number {
     return this.storeCount;
@@ -159,7 +160,7 @@ export class RingQueue implements TickSource {
     return this.placed(RING_READ, fd, buf, len, place, flags, client, token);
   }
 
-  /** @param flags RING_DSYNC: durable when done */
+  /** @param flags RING_DSYNC: durable when done; RING_INLINE */
   write(fd: number, buf: number, len: number, place: RingPlace, client: RingClient, token: number, flags = 0): number {
     return this.placed(RING_WRITE, fd, buf, len, place, flags, client, token);
   }
@@ -429,7 +430,7 @@ export class RingQueue implements TickSource {
   ): number {
     const tag = this.take(client, place, token);
     if (tag > 0) {
-      if (code === RING_WRITE || code === RING_WRITEV) {
+      if ((code === RING_WRITE || code === RING_WRITEV) && !(flags & RING_INLINE)) {
         this.stores[tag] = 1;
         this.storeCount++;
       }

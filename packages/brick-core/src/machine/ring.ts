@@ -51,6 +51,12 @@ export const RING_COMPARE = 35;
 export const RING_DATASYNC = 1;
 /** WRITE and WRITEV: durable when it completes (RWF_DSYNC). */
 export const RING_DSYNC = 2;
+/**
+ * WRITE and WRITEV: the thread of the ring may do it itself, before the kernel sees the rest of the tick, as long as such writes do not
+ * make it sleep. For short buffered writes of files and devices: ext4 has no way to take those without waiting, so each would cost
+ * a change to a thread of the kernel. A hint: rings may ignore it.
+ */
+export const RING_INLINE = 0x10000;
 /** HASH, COPY, ZERO, COMPARE: no completion when the result is 0. */
 export const RING_QUIET = 0x100;
 export const RING_CANCEL_ALL = 1;

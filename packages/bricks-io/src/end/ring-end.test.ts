@@ -12,13 +12,14 @@ import {
   RING_DSYNC,
   RING_FALLOCATE,
   RING_FSYNC,
+  RING_INLINE,
   RING_READ,
   RING_WRITE,
   type Files,
 } from '@mars/brick-core';
 import { BrickKit, describeBrickConformance, useBrickKit, type ProbeRequest } from '@mars/brick-core/testing';
 import { AioBrick } from '../aio/aio.js';
-import { PIECE_BYTES } from '../limits.js';
+import { INLINE_WRITE_BYTES, PIECE_BYTES } from '../limits.js';
 import { MemoryFile, fileOf, scriptedHost } from '../testing/scripted-machine.test.kit.js';
 
 const SIZE = 2 ** 20;
@@ -185,7 +186,7 @@ describe('RingEnd, on a scripted ring', () => {
     it('a FUA write is durable by itself with fdatasync, by a sync with fsync', async () => {
       for (const [sync, flags, syncs] of [
         ['fdatasync', RING_DSYNC, 0],
-        ['fsync', 0, 1],
+        ['fsync', RING_INLINE, 1],
       ]) {
         const { ring, file, errOf } = await open({ sync });
         const seen = ring.record();
@@ -193,6 +194,19 @@ describe('RingEnd, on a scripted ring', () => {
         assert.deepEqual(file.durable.slice(0, 4096), block(9));
         assert.equal(seen[0]!.flags, flags);
         assert.equal(seen.filter((op) => op.code === RING_FSYNC).length, syncs);
+      }
+    });
+
+    it('only short writes through the page cache may be done by the thread of the ring', async () => {
+      for (const [params, lenBytes, flags] of [
+        [{}, 4096, RING_INLINE],
+        [{}, INLINE_WRITE_BYTES + 4096, 0],
+        [{ direct: true }, 4096, 0],
+      ] as const) {
+        const { ring, errOf } = await open(params);
+        const seen = ring.record();
+        assert.equal(await errOf({ op: 'write', posBytes: 0, data: block(1, lenBytes) }), 0);
+        assert.equal(seen[0]!.flags, flags);
       }
     });
 
@@ -263,7 +277,7 @@ describe('RingEnd, on a scripted ring', () => {
       assert.equal(await errOf({ op: 'write', posBytes: 0, data: 'x', flags: F_FUA }), 0);
       assert.deepEqual(
         seen.map((op) => [op.code, op.flags]),
-        [[RING_WRITE, 0]],
+        [[RING_WRITE, RING_INLINE]],
       );
     });
   });

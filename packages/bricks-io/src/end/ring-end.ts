@@ -33,6 +33,7 @@ import {
   RING_FALLOC_KEEP_SIZE,
   RING_FALLOC_PUNCH_HOLE,
   RING_FALLOC_ZERO_RANGE,
+  RING_INLINE,
   SUPPORT_EMULATED,
   SUPPORT_NATIVE,
   SUPPORT_NONE,
@@ -46,7 +47,7 @@ import {
   type XioInfo,
   type XioObject,
 } from '@mars/brick-core';
-import { AGAIN_MS, MAX_AGAIN, PIECE_BYTES } from '../limits.js';
+import { AGAIN_MS, INLINE_WRITE_BYTES, MAX_AGAIN, PIECE_BYTES } from '../limits.js';
 import { writeExtents } from './extents.js';
 import { Job } from './job.js';
 import { openEnd, type EndOptions } from './open-end.js';
@@ -409,13 +410,18 @@ export abstract class RingEnd extends BrickBase implements RingClient {
     this.ctx.loop.after(AGAIN_MS, job, this.submitAgain);
   }
 
+  private writeFlags(job: Job): number {
+    if (this.isDurable(job)) return RING_DSYNC;
+    return !this.options.direct && job.len <= INLINE_WRITE_BYTES ? RING_INLINE : 0;
+  }
+
   private push(job: Job): number {
     const { op, buf } = job.o;
     const { ring } = this;
     const { fd } = this.file!;
     if (op === OP_READ) return ring.read(fd, buf + job.served, job.len, job, this, READ);
     if (op === OP_WRITE) {
-      return ring.write(fd, buf + job.served, job.len, job, this, WRITE, this.isDurable(job) ? RING_DSYNC : 0);
+      return ring.write(fd, buf + job.served, job.len, job, this, WRITE, this.writeFlags(job));
     }
     const pieceBytes = Math.min(job.len, PIECE_BYTES);
     // Everybody reads ahead into the same piece: nobody looks at it, the page cache is what counts.

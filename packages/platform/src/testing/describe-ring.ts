@@ -13,6 +13,7 @@ import {
   RING_COPY,
   RING_DATASYNC,
   RING_DSYNC,
+  RING_INLINE,
   RING_FALLOC_KEEP_SIZE,
   RING_FALLOC_PUNCH_HOLE,
   RING_FALLOCATE,
@@ -142,6 +143,17 @@ function describeFiles(get: () => RingBench): void {
     b.spans(0, [2000, 6], [3000, 7]);
     assert.equal(await b.run(RING_READV, { fd, buf: 0, len: 2, pos: 10 }), 13);
     assert.equal(b.bytes.toString('latin1', 2000, 2006) + b.bytes.toString('latin1', 3000, 3007), 'headbody-tail');
+  });
+
+  it('writes the same with RING_INLINE', async () => {
+    const b = get();
+    const fd = await b.under.newFile();
+    b.bytes.write('inline', 100);
+    b.spans(0, [100, 2], [102, 4]);
+    assert.equal(await b.run(RING_WRITE, { fd, buf: 100, len: 6, pos: 0, flags: RING_INLINE }), 6);
+    assert.equal(await b.run(RING_WRITEV, { fd, buf: 0, len: 2, pos: 6, flags: RING_INLINE | RING_DSYNC }), 6);
+    assert.equal(await b.run(RING_READ, { fd, buf: 200, len: 100, pos: 0 }), 12);
+    assert.equal(b.bytes.toString('latin1', 200, 212), 'inlineinline');
   });
 
   it('copies the vector table when the tick submits, so it may be refilled at once', async () => {
