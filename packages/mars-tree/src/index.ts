@@ -43,3 +43,6 @@ export { continues, firstHalf, versionValue, zeroVersion } from './store/version
 export { publishHole, publishProgress, publishSyncEnd, switchToLog, type LogProgress } from './store/publish.js';
 export { TreeWatch, type TreeWatchOptions, type WatchCounts } from './watch.js';
 export { admitList, fitsTrigger, newClusterId, whyNoPush } from './store/admission.js';
+export { TreeExchange, type TreeExchangeOptions } from './exchange/tree-exchange.js';
+export type { PeerStatus } from './exchange/status.js';
+export type { LogSizes, PeerLog } from './exchange/peer-logs.js';

@@ -17,6 +17,8 @@ export interface CollectOptions {
    * original, which only knows that a peer was alive.
    */
   confirmedNs?: (peer: string) => bigint | null;
+  /** False keeps a tombstone that would go by its stamp: the exchange knows better who has heard of it. */
+  isConfirmed?: (path: string, entry: Entry) => boolean;
 }
 
 const NS_PER_HOUR = 3600n * NS_PER_SECOND;
@@ -80,7 +82,8 @@ class Collector {
   }
 
   private check(path: string, entry: Entry, limitNs: bigint): void {
-    if (entry.isTombstone && entry.stampNs < limitNs) this.found.push({ path, entry });
+    if (!entry.isTombstone || entry.stampNs >= limitNs) return;
+    if (this.options.isConfirmed?.(path, entry) ?? true) this.found.push({ path, entry });
   }
 
   /** Tombstones older than this are seen by all these hosts, or too old to wait for them. */

@@ -1,0 +1,484 @@
+import { ErrorCode, MarsError, type Clock, type Logger } from '@mars/brick-core';
+import type { Channel } from '@mars/wire';
+import type { LogName } from '../keys/logs.js';
+import { LOG } from '../keys/logs.js';
+import { paths } from '../paths.js';
+import type { TreeSnapshot } from '../snapshot/snapshot.js';
+import { admitList } from '../store/admission.js';
+import { answerNodes, checkLength, nonsense } from './answer.js';
+import type { DigestIndex } from './digest-index.js';
+import { sameSum } from './hash.js';
+import {
+  COMPARE_INTERVAL_MS,
+  COMPARE_JITTER,
+  LOGS_INTERVAL_MS,
+  MAX_LOGS_PER_MESSAGE,
+  MAX_ROUNDS_IN_A_ROW,
+  MIN_COMPARE_MS,
+  PUSH_DELAY_MS,
+  PUSH_INTERVAL_MS,
+} from './limits.js';
+import * as say from './messages.js';
+import { Outbox } from './outbox.js';
+import type { Peer, ReceivedOutcome } from './peer.js';
+import { localLog, localLogs, sumOfLogs, type LogSizes } from './peer-logs.js';
+import { Round } from './round.js';
+import type { Lane } from './scope.js';
+
+/** One connection of the purpose `tree`, as the exchange needs it; a `Channel` is one. */
+export type Line = Pick<
+  Channel,
+  'remote' | 'address' | 'peer' | 'isOpen' | 'stats' | 'on' | 'start' | 'send' | 'onDrain' | 'onClose' | 'close'
+>;
+
+/** What a session needs of its host. */
+export interface SessionHost {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly index: DigestIndex;
+  readonly logSizes: LogSizes;
+  readonly snapshot: TreeSnapshot;
+  /** Drawn at the start of this daemon. */
+  readonly life: string;
+  /** Lamport time; changes nothing. */
+  nowNs(): bigint;
+  /** Part of an interval, uniform in [0, 1). */
+  chance(): number;
+  uuid(): string | null;
+  /** Hosts with an active session. */
+  connected(): string[];
+  /** Resources of which this host wants to know the logs. */
+  wantedLogs(): string[];
+  merge(from: Session, facts: readonly say.FactMessage[]): ReceivedOutcome[];
+  /** The peer has said who it is: decide whether this session becomes the one that is used. */
+  greeted(session: Session): void;
+  /** The peer's connections have changed. */
+  connectionsChanged(session: Session, lost: readonly string[]): void;
+  /** Everything that the peer had at this stamp of its own is here. */
+  complete(session: Session, readNs: bigint): void;
+  pushedLink(session: Session, path: string, value: string, stampNs: bigint): string | null;
+  pushedCheck(session: Session, path: string): string | null;
+  notified(session: Session): void;
+  logsChanged(peer: string, resource: string): void;
+}
+
+/**
+ * One conversation with one peer. Both sides do the same, each for itself:
+ *
+ * ```
+ *   HELLO ─> round: ASK/ANSWER … DONE ─> again every 30 s, and when asked (COMPARE)
+ *        └─> PUSH of every change, from the beginning;  of `time` and `alive` after the peer's first DONE
+ * ```
+ * Source: docs/exchange.md
+ */
+export class Session {
+  /** Of the peer's present life; empty = it has not said hello. */
+  life = '';
+  isActive = false;
+  isClosed = false;
+  readonly openedMs: number;
+  private remoteConnected: ReadonlySet<string> = new Set();
+  private readonly outbox = new Outbox();
+  private isCongested = false;
+  private isFlushArmed = false;
+  private lastFlushMs = -Infinity;
+  // Our comparison with the peer
+  private hasCompared = false;
+  private round: Round | null = null;
+  private roundNumber = 0;
+  private roundsInARow = 0;
+  private dueMs = Infinity;
+  private lastRoundMs = -Infinity;
+  private isWantedAgain = false;
+  // The peer's comparison with us
+  private hasBeenCompared = false;
+  private theirRound = -1;
+  private theirRoundSnapshot: TreeSnapshot | null = null;
+  private theirRoundNs = 0n;
+  private theirRoundMs = 0;
+  // Logs
+  private readonly theirResources = new Set<string>();
+  private readonly dirtyLogs = new Map<string, Set<string>>();
+  private isLogsArmed = false;
+
+  constructor(
+    readonly line: Line,
+    readonly peer: Peer,
+    /** We have opened it. */
+    readonly isOutgoing: boolean,
+    private readonly host: SessionHost,
+  ) {
+    this.openedMs = this.nowMs;
+  }
+
+  get name(): string {
+    return this.peer.host;
+  }
+
+  /** `greeting`: before the hello; `comparing`: something of either side may still be unknown to the other; `in-sync`: news follow at once. */
+  get state(): 'greeting' | 'standby' | 'comparing' | 'in-sync' {
+    if (this.life === '') return 'greeting';
+    if (!this.isActive) return 'standby';
+    return this.hasCompared && this.hasBeenCompared ? 'in-sync' : 'comparing';
+  }
+
+  /** Facts that wait for this peer. */
+  get waiting(): number {
+    return this.outbox.waiting;
+  }
+
+  isConnectedWith(host: string): boolean {
+    return this.remoteConnected.has(host);
+  }
+
+  open(): void {
+    const { line } = this;
+    line.on(say.HELLO, (message) => this.hello(message));
+    line.on(say.CONNECTED, ({ hosts }) => this.connections(hosts));
+    line.on(say.ASK, (message) => this.asked(message));
+    line.on(say.ANSWER, (message, stampNs) => this.answered(message, stampNs));
+    line.on(say.DONE, (message) => this.done(message));
+    line.on(say.COMPARE, () => this.compareSoon(0));
+    line.on(say.PUSH, (message) => this.pushed(message));
+    line.on(say.ASK_LOGS, ({ resources }) => this.askedLogs(resources));
+    line.on(say.LOGS, (message) => this.takeLogs(message));
+    line.on(say.PUSH_LINK, ({ id, path, value, stampNs }) =>
+      this.reply(id, this.host.pushedLink(this, path, value, stampNs)),
+    );
+    line.on(say.PUSH_CHECK, ({ id, path }) => this.reply(id, this.host.pushedCheck(this, path)));
+    line.on(say.PUSHED, ({ id, problem }) => this.peer.replied(id, problem));
+    line.on(say.NOTIFY, () => this.host.notified(this));
+    line.onDrain(() => this.drained());
+    line.start();
+    line.send(say.HELLO, { uuid: this.host.uuid() ?? '', life: this.host.life, connected: this.host.connected() });
+  }
+
+  /** From now on this is the session that is used for this peer. */
+  activate(): void {
+    if (this.isActive) return;
+    this.isActive = true;
+    this.outbox.lose();
+    this.askLogs();
+    this.compareSoon(0);
+    this.peer.sendWaiting(this);
+  }
+
+  /** Called once, when the line is gone. */
+  closed(): void {
+    this.isClosed = true;
+    this.isActive = false;
+    this.round = null;
+    this.outbox.lose();
+  }
+
+  // ---- news of this host
+
+  /** A path has changed here. */
+  add(path: string, lane: Exclude<Lane, 'none'>): void {
+    if (!this.isActive) return;
+    if (!this.outbox.add(path, lane)) this.lose();
+    this.armFlush();
+  }
+
+  /** The peer may lack something that it will not be pushed any more. */
+  lose(): void {
+    if (!this.isActive) return;
+    this.outbox.lose();
+    this.hasBeenCompared = false;
+    // A round that has begun may be past what is missing now.
+    this.theirRoundSnapshot = null;
+    this.line.send(say.COMPARE, {});
+  }
+
+  announceConnections(hosts: readonly string[]): void {
+    if (this.life !== '') this.line.send(say.CONNECTED, { hosts });
+  }
+
+  notify(): void {
+    if (this.isActive) this.line.send(say.NOTIFY, {});
+  }
+
+  /** Called when a timer is due. */
+  flush(): void {
+    this.isFlushArmed = false;
+    if (!this.isActive) return;
+    this.lastFlushMs = this.nowMs;
+    while (!this.isCongested) {
+      const portion = this.outbox.take(this.host.snapshot, this.host.nowNs());
+      if (portion === null) return;
+      this.peer.counts.pushed += portion.facts.length;
+      this.isCongested = !this.line.send(say.PUSH, { uuid: this.host.uuid() ?? '', ...portion });
+    }
+  }
+
+  private armFlush(): void {
+    if (this.isFlushArmed || this.isCongested || this.outbox.isEmpty) return;
+    this.isFlushArmed = true;
+    const delayMs = Math.max(PUSH_DELAY_MS, this.lastFlushMs + PUSH_INTERVAL_MS - this.nowMs);
+    this.host.clock.after(delayMs, this, flushStep);
+  }
+
+  private drained(): void {
+    this.isCongested = false;
+    if (!this.isClosed) this.flush();
+  }
+
+  // ---- hello
+
+  private hello({ uuid, life, connected }: { uuid: string; life: string; connected: readonly string[] }): void {
+    if (this.life !== '' || life === '') throw nonsense('a second hello, or one without its life');
+    checkLength(connected, 'hosts');
+    this.checkCluster(uuid === '' ? null : uuid, true);
+    this.life = life;
+    this.remoteConnected = new Set(connected);
+    if (this.peer.life !== life) this.peer.restarted(life);
+    this.host.greeted(this);
+  }
+
+  private connections(hosts: readonly string[]): void {
+    checkLength(hosts, 'hosts');
+    const before = this.remoteConnected;
+    this.remoteConnected = new Set(hosts);
+    const lost = [...before].filter((host) => !this.remoteConnected.has(host));
+    if (lost.length > 0) this.host.connectionsChanged(this, lost);
+  }
+
+  /**
+   * Each list is checked, because identities may change while a connection stands.
+   * @param isHello a host that has no identity yet may say hello; its lists are dropped
+   * @throws MarsError PEER_REFUSED: another cluster. Source: symlink-tree.md 3.8
+   */
+  private checkCluster(received: string | null, isHello = false): boolean {
+    const verdict = admitList(this.host.uuid(), received);
+    if (verdict === 'other cluster') {
+      throw new MarsError(ErrorCode.PEER_REFUSED, `${this.name} belongs to another cluster`, {
+        hint: 'Compare "marsadm get-link uuid" of both hosts; an address in ips/ may belong to a host of another cluster.',
+        details: { host: this.name, reason: 'other-cluster', own: this.host.uuid(), received },
+      });
+    }
+    if (verdict !== 'ok' && !isHello) this.peer.counts.refusedLists++;
+    return verdict === 'ok';
+  }
+
+  // ---- our comparison with the peer
+
+  /** Begins a round, after so many ms at the latest. */
+  compareSoon(delayMs: number): void {
+    this.roundsInARow = 0;
+    if (this.round !== null) this.isWantedAgain = true;
+    else this.dueAt(this.nowMs + delayMs);
+  }
+
+  /** The same without what is known about differences that do not matter. */
+  compareFully(): void {
+    this.peer.settled = new Map();
+    this.compareSoon(0);
+  }
+
+  private dueAt(atMs: number): void {
+    const notBeforeMs = Math.max(atMs, this.lastRoundMs + MIN_COMPARE_MS);
+    if (notBeforeMs >= this.dueMs) return;
+    this.dueMs = notBeforeMs;
+    this.host.clock.after(Math.max(0, notBeforeMs - this.nowMs), this, roundStep);
+  }
+
+  /** Called when a timer is due, and once a second. */
+  compareIfDue(): void {
+    if (!this.isActive || this.round !== null || this.nowMs + EPSILON_MS < this.dueMs) return;
+    this.dueMs = Infinity;
+    this.lastRoundMs = this.nowMs;
+    this.isWantedAgain = false;
+    const number = ++this.roundNumber;
+    this.round = new Round({
+      index: this.host.index,
+      settled: this.peer.settled,
+      ask: (nodes, isFirst) => void this.line.send(say.ASK, { round: number, isFirst, nodes }),
+      merge: (facts) => this.merge(facts),
+    });
+    this.round.start();
+  }
+
+  private answered(
+    { round, uuid, nodes }: { round: number; uuid: string; nodes: readonly say.AnswerNode[] },
+    stampNs: bigint,
+  ): void {
+    if (this.round === null || round !== this.roundNumber) throw nonsense('an answer to a question that was not asked');
+    if (!this.checkCluster(uuid === '' ? null : uuid)) return this.endRound(false);
+    checkLength(nodes, 'parts');
+    for (const { facts, directories } of nodes) {
+      checkLength(facts, 'facts');
+      checkLength(directories, 'directories');
+    }
+    this.round.answer(nodes, stampNs);
+    if (this.round.isOver) this.endRound(true);
+  }
+
+  private endRound(isGood: boolean): void {
+    const round = this.round!;
+    this.round = null;
+    this.dueMs = Infinity;
+    this.peer.counts.rounds++;
+    const isWhole = isGood && round.skipped === 0;
+    if (isWhole) {
+      this.hasCompared = true;
+      this.peer.settled = round.settled(this.peer.settled);
+      this.line.send(say.DONE, { round: this.roundNumber, readNs: round.readNs });
+      this.host.complete(this, round.readNs);
+    }
+    const isFruitful = round.taken > 0 || !isWhole;
+    const isAgain = this.isWantedAgain || (isGood && isFruitful && ++this.roundsInARow < MAX_ROUNDS_IN_A_ROW);
+    if (isAgain) return this.dueAt(this.nowMs);
+    this.roundsInARow = 0;
+    this.dueAt(this.nowMs + COMPARE_INTERVAL_MS * (1 - COMPARE_JITTER * this.host.chance()));
+  }
+
+  // ---- the peer's comparison with us
+
+  private asked({ round, isFirst, nodes }: { round: number; isFirst: boolean; nodes: readonly say.AskNode[] }): void {
+    if (isFirst) {
+      this.theirRound = round;
+      this.theirRoundSnapshot = this.host.snapshot;
+      this.theirRoundNs = this.host.nowNs();
+      this.theirRoundMs = this.nowMs;
+    }
+    if (nodes.length === 0) throw nonsense('a question about nothing');
+    const answers = answerNodes(this.host.index, nodes);
+    // Not held back when the line is busy: the peer has a few questions open at most, and waits for the answers.
+    this.isCongested =
+      !this.line.send(say.ANSWER, { round, uuid: this.host.uuid() ?? '', nodes: answers }) || this.isCongested;
+  }
+
+  private done({ round }: { round: number }): void {
+    if (this.theirRoundSnapshot === null || round !== this.theirRound) return;
+    const snapshot = this.theirRoundSnapshot;
+    this.theirRoundSnapshot = null;
+    this.hasBeenCompared = true;
+    this.peer.confirmations.confirmed(this.theirRoundMs, this.nowMs);
+    this.outbox.compared(snapshot, this.theirRoundNs);
+    this.armFlush();
+  }
+
+  // ---- pushes of the peer
+
+  private pushed({
+    uuid,
+    facts,
+    completeNs,
+  }: {
+    uuid: string;
+    facts: readonly say.FactMessage[];
+    completeNs: bigint;
+  }): void {
+    checkLength(facts, 'facts');
+    if (!this.checkCluster(uuid === '' ? null : uuid)) return;
+    const outcomes = this.merge(facts);
+    if (completeNs > 0n && !outcomes.includes('failed')) this.host.complete(this, completeNs);
+  }
+
+  private merge(facts: readonly say.FactMessage[]): ReceivedOutcome[] {
+    const outcomes = this.host.merge(this, facts);
+    this.peer.count(outcomes);
+    if (outcomes.includes('failed')) {
+      if (this.round !== null) this.round.skipped++;
+      else this.dueAt(this.nowMs + COMPARE_INTERVAL_MS);
+    }
+    return outcomes;
+  }
+
+  private reply(id: number, problem: string | null): void {
+    this.line.send(say.PUSHED, { id, problem: problem ?? '' });
+  }
+
+  // ---- logs
+
+  /** This host wants to know the logs of these resources; what it knows already is not sent again. */
+  askLogs(resources: readonly string[] = this.host.wantedLogs()): void {
+    if (!this.isActive) return;
+    for (let i = 0; i < resources.length; i += MAX_LOGS_PER_MESSAGE) {
+      const part = resources.slice(i, i + MAX_LOGS_PER_MESSAGE);
+      this.line.send(say.ASK_LOGS, {
+        resources: part.map((resource) => ({ resource, ...this.peer.logs.sum(resource) })),
+      });
+    }
+  }
+
+  /** A log of this host has come, grown, or gone. */
+  addLog(resource: string, name: string): void {
+    if (!this.isActive || !this.theirResources.has(resource)) return;
+    const names = this.dirtyLogs.get(resource);
+    if (names === undefined) this.dirtyLogs.set(resource, new Set([name]));
+    else names.add(name);
+    if (this.isLogsArmed) return;
+    this.isLogsArmed = true;
+    this.host.clock.after(LOGS_INTERVAL_MS, this, logsStep);
+  }
+
+  /** Called when a timer is due. */
+  flushLogs(): void {
+    this.isLogsArmed = false;
+    if (!this.isActive) return;
+    const { snapshot, logSizes } = this.host;
+    for (const [resource, names] of this.dirtyLogs) {
+      const logs = [...names].map((name) => localLog(snapshot, resource, name, logSizes));
+      this.sendLogs(resource, logs, false);
+    }
+    this.dirtyLogs.clear();
+  }
+
+  private askedLogs(resources: readonly { resource: string; hi: number; lo: number }[]): void {
+    checkLength(resources, 'resources');
+    for (const { resource, ...known } of resources) {
+      if (this.host.snapshot.directory(paths.resource(resource)) === null) continue;
+      this.theirResources.add(resource);
+      const logs = localLogs(this.host.snapshot, resource, this.host.logSizes);
+      if (!sameSum(sumOfLogs(logs), known)) this.sendLogs(resource, logs, true);
+    }
+  }
+
+  private sendLogs(resource: string, logs: readonly { name: string; durableBytes: number }[], isAll: boolean): void {
+    for (let i = 0; i === 0 || i < logs.length; i += MAX_LOGS_PER_MESSAGE) {
+      this.line.send(say.LOGS, { resource, isAll: isAll && i === 0, logs: logs.slice(i, i + MAX_LOGS_PER_MESSAGE) });
+    }
+  }
+
+  private takeLogs({
+    resource,
+    isAll,
+    logs,
+  }: {
+    resource: string;
+    isAll: boolean;
+    logs: readonly { name: string; durableBytes: number }[];
+  }): void {
+    checkLength(logs, 'logs');
+    // What was not asked for is not kept.
+    if (!this.host.wantedLogs().includes(resource)) return;
+    if (this.peer.logs.take(resource, logs, isAll)) this.host.logsChanged(this.name, resource);
+  }
+
+  private get nowMs(): number {
+    return this.host.clock.nowUs / 1000;
+  }
+}
+
+/** A timer may be early by what gets lost in fractions. */
+const EPSILON_MS = 0.01;
+
+/** Resource and log of a path, for paths that can be log files. */
+export function logAt(path: string): { resource: string; name: string; log: LogName } | null {
+  const match = /^resource-([^/]+)\/(log-[^/]+)$/.exec(path);
+  const log = match === null ? null : LOG.read(match[2]!);
+  return log === null ? null : { resource: match![1]!, name: match![2]!, log };
+}
+
+function flushStep(session: Session): void {
+  session.flush();
+}
+
+function roundStep(session: Session): void {
+  session.compareIfDue();
+}
+
+function logsStep(session: Session): void {
+  session.flushLogs();
+}
