@@ -1,0 +1,2 @@
+export { runMarsadm } from './marsadm.js';
+export type { World } from './world.js';

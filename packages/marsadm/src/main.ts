@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+import { EXIT_FAILED, EXIT_GOOD } from './exit.js';
+import { runMarsadm } from './marsadm.js';
+import { realWorld } from './real-world.js';
+
+/** A reader that went away (`marsadm view all | head`) is no error of ours. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? EXIT_GOOD : EXIT_FAILED);
+});
+
+process.umask(0o077);
+process.exitCode = await runMarsadm(process.argv.slice(2), realWorld());
