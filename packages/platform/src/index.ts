@@ -1,6 +1,7 @@
 export { createPlatform, type Platform, type PlatformOptions } from './platform.js';
 export { RealFiles } from './files/real-files.js';
 export { RealNet, CONNECT_TIMEOUT_MS } from './net/real-net.js';
+export { RealSecureNet } from './net/real-secure-net.js';
 export { RealRandom } from './random.js';
 export {
   createLogger,

@@ -13,6 +13,7 @@ import { createLogger, type ClosableLogger, type LoggerOptions } from './log.js'
 import { AttachDriver } from './loop/event-loop-driver.js';
 import { RingThreadDriver } from './loop/ring-thread-driver.js';
 import { RealNet } from './net/real-net.js';
+import { RealSecureNet } from './net/real-secure-net.js';
 import { RealRandom } from './random.js';
 import { openRing, type OpenedRing, type RingKind, type RingOptions } from './ring/open-ring.js';
 
@@ -33,6 +34,7 @@ export interface PlatformOptions extends Partial<RingOptions> {
 export interface Platform extends HostServices {
   readonly files: RealFiles;
   readonly net: RealNet;
+  readonly secureNet: RealSecureNet;
   readonly log: ClosableLogger;
   /** The same as `loop.ring`. */
   readonly ring: RingQueue;
@@ -71,11 +73,13 @@ export function createPlatform(options: PlatformOptions = {}): Platform {
     driver.start(queue, spinUs > 0 ? { us: spinUs, set: opened.setSpinUs } : null);
   const files = new RealFiles();
   const net = new RealNet();
+  const secureNet = new RealSecureNet();
   return {
     loop,
     random: new RealRandom(),
     files,
     net,
+    secureNet,
     tls: opened.tls,
     digests: realDigests,
     log,
@@ -88,6 +92,7 @@ export function createPlatform(options: PlatformOptions = {}): Platform {
       driver.close();
       files.shutDown();
       net.shutDown();
+      secureNet.shutDown();
       await opened.tls.close();
       ring.close();
       if (ownLog) log.close();

@@ -8,6 +8,7 @@ import { FILES, type Files } from '../machine/files.js';
 import { LOGGER, silentLogger, type Logger } from '../machine/logger.js';
 import { NET, type Net } from '../machine/net.js';
 import { RANDOM, type Random } from '../machine/random.js';
+import { SECURE_NET, type SecureNet } from '../machine/secure-net.js';
 import { TLS_ENDPOINT, type TlsEndpoint } from '../machine/tls.js';
 import { BrickRegistry } from './registry.js';
 
@@ -20,6 +21,7 @@ export interface HostServices {
   random: Random;
   files?: Files;
   net?: Net;
+  secureNet?: SecureNet;
   tls?: TlsEndpoint;
   log?: Logger;
   /** Default: what TypeScript alone can do. */
@@ -37,6 +39,7 @@ export function composeServices(host: DependencyContainer, services: HostService
   host.register(DIGESTS, { useValue: services.digests ?? scriptDigests });
   if (services.files) host.register(FILES, { useValue: services.files });
   if (services.net) host.register(NET, { useValue: services.net });
+  if (services.secureNet) host.register(SECURE_NET, { useValue: services.secureNet });
   if (services.tls) host.register(TLS_ENDPOINT, { useValue: services.tls });
   host.register(BRICKS, { useValue: new BrickRegistry().register(adaptorBricks, '@mars/brick-core') });
   return host;

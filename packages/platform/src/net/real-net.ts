@@ -82,7 +82,7 @@ export class RealNet implements Net {
   }
 }
 
-function connectError(name: string, cause: unknown): MarsError {
+export function connectError(name: string, cause: unknown): MarsError {
   const errno = (cause as NodeJS.ErrnoException).code === 'ETIMEDOUT' ? ETIMEDOUT : errnoOf(cause);
   const isDns = (cause as NodeJS.ErrnoException).syscall === 'getaddrinfo';
   const hint = isDns ? 'The name does not resolve: check it with "getent hosts NAME", or use the address.' : undefined;

@@ -37,8 +37,13 @@ export class RealStream implements NetStream {
   destroy(error?: Error): void {
     this.error ??= error;
     // A reset tells the peer at once that this was no clean end; a close could look like one.
-    if (error !== undefined && !this.socket.destroyed) this.socket.resetAndDestroy();
+    if (error !== undefined && !this.socket.destroyed && this.mayReset) this.socket.resetAndDestroy();
     else this.socket.destroy();
+  }
+
+  /** Only TCP has resets. */
+  protected get mayReset(): boolean {
+    return this.socket.remoteAddress !== undefined;
   }
 
   onData(handler: (bytes: Uint8Array) => void): void {

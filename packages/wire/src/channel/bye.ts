@@ -6,7 +6,8 @@ import { ByteReader, ByteWriter } from '../struct/bytes.js';
 export function encodeBye(reason: MarsError | null): Uint8Array {
   const out = new ByteWriter();
   out.varint(reason?.number ?? 0);
-  out.str(String(reason?.details['reason'] ?? '').slice(0, MAX_BYE_CHARS));
+  const { reason: name } = reason?.details ?? {};
+  out.str(typeof name === 'string' ? name.slice(0, MAX_BYE_CHARS) : '');
   out.str((reason?.message ?? '').slice(0, MAX_BYE_CHARS));
   return out.view();
 }

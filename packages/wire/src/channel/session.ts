@@ -139,7 +139,7 @@ export class Session implements Channel, FrameHandler {
   }
 
   onRaw<F extends Fields>(struct: Struct<F>, receiver: RawReceiver<MessageOf<Struct<F>>>): void {
-    this.inbox.onRaw(struct, receiver as RawReceiver<unknown>);
+    this.inbox.onRaw(struct, receiver);
   }
 
   /**

@@ -57,7 +57,7 @@ function build(type: FieldType): Encode {
     case 'optional':
       return optional(build(type.of!));
     case 'struct':
-      return encoderOf(type.struct!) as Encode;
+      return encoderOf(type.struct!);
   }
 }
 

@@ -123,7 +123,7 @@ export class MemoryLink {
       const moved = [this.a, this.b].filter((stream) => stream.step(this.cut)).length;
       quiet = moved > 0 ? 0 : quiet + 1;
       await Promise.resolve();
-      if (moved === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+      for (let i = 0; moved === 0 && i < 20; i++) await Promise.resolve();
     }
   }
 }
