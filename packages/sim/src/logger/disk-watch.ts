@@ -32,6 +32,7 @@ export class DiskWatch implements DiskObserver, LoggerTruth {
   /** Called with every other change of a name in the directory of the logs. */
   onName: (name: string, inode: Inode | null) => void = () => {};
   private readonly bytes = new Uint8Array(SECTOR_BYTES);
+  private readonly other = new Uint8Array(SECTOR_BYTES);
 
   constructor(
     private readonly host: SimHost,
@@ -72,9 +73,20 @@ export class DiskWatch implements DiskObserver, LoggerTruth {
     const inode = this.logInode(serial);
     if (dir === null || inode === null || !isNamedForGood(dir, inode)) return 0;
     const end = Math.min(inode.sizeBytes, inode.durableSizeBytes);
-    let durable = fromBytes - (fromBytes % SECTOR_BYTES);
-    while (durable < end && inode.data!.isSynced(durable, SECTOR_BYTES)) durable += SECTOR_BYTES;
-    return Math.max(fromBytes, Math.min(durable, end));
+    for (let pos = fromBytes - (fromBytes % SECTOR_BYTES); pos < end; pos += SECTOR_BYTES) {
+      if (inode.data!.isSynced(pos, SECTOR_BYTES)) continue;
+      const same = this.bytesInBothImages(inode, pos);
+      if (same < SECTOR_BYTES) return Math.max(fromBytes, Math.min(pos + same, end));
+    }
+    return Math.max(fromBytes, end);
+  }
+
+  /** The last sector of a file that grows is written again and again; what was in it before is as durable as it was. */
+  private bytesInBothImages(inode: Inode, pos: number): number {
+    inode.data!.read(pos, this.bytes);
+    inode.data!.readDurable(pos, this.other);
+    const at = this.bytes.findIndex((byte, i) => byte !== this.other[i]);
+    return at < 0 ? SECTOR_BYTES : at;
   }
 
   dataContent(sector: number, image: 'written' | 'durable'): number {

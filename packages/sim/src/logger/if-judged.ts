@@ -67,7 +67,7 @@ const RETRY_MS = 0.05;
       flush: { unit: 'percent', default: 5, about: 'share of flushes; the rest are reads' },
       fua: { unit: 'percent', default: 10, about: 'share of the writes that must be durable when answered' },
       pause: { unit: 'percent', default: 2, about: 'share of the requests behind which it rests for a while' },
-      rest: { unit: 'ms', default: 20, about: 'longest rest' },
+      rest: { unit: 'ms', default: '20ms', about: 'longest rest' },
       errors: { type: 'boolean', default: false, about: 'errors from below are no failure' },
       seed: { type: 'integer', default: 1, about: 'of the workload' },
     },

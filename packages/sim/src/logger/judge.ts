@@ -120,7 +120,7 @@ export class LoggerJudge {
       const inv = this.phase === 'up' ? 7 : 13;
       throw violation(inv, `sector ${sector} of the data device gets write ${content}, which stands in no record`);
     }
-    this.mustBeDurableOn(version, sector);
+    this.mustBeLoggedFirst(sector, content);
     if (this.phase === 'up') this.mustNotGoBack(version, sector);
   }
 
@@ -284,16 +284,22 @@ export class LoggerJudge {
     );
   }
 
-  /** The record of this write that covers the sector is durable. */
-  private mustBeDurableOn(write: ClientWrite, sector: number): void {
+  /** A record that brings this content to the sector is durable; of zeroes nobody knows which one it was. */
+  private mustBeLoggedFirst(sector: number, content: number): void {
+    const list = this.versions[sector]!;
+    if (list.some((write) => write.content === content && this.isDurableOn(write, sector))) return;
+    throw violation(7, `sector ${sector} of the data device gets write ${content} before its record is durable`);
+  }
+
+  private isDurableOn(write: ClientWrite, sector: number): boolean {
     if (write.durableSectors < write.count) this.refreshAll();
-    if (write.durableSectors >= write.count) return;
+    if (write.durableSectors >= write.count) return true;
     for (const book of this.books.values()) {
       const covers = (r: BookRecord): boolean => r.write === write && r.first <= sector && sector < r.first + r.count;
       const index = book.records.findLastIndex(covers);
-      if (index >= 0 && index < book.durableRecords) return;
+      if (index >= 0 && index < book.durableRecords) return true;
     }
-    throw violation(7, `sector ${sector} of the data device gets ${text(write)} before its record is durable`);
+    return false;
   }
 
   private mustNotGoBack(version: ClientWrite, sector: number): void {

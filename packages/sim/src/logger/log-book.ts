@@ -73,6 +73,7 @@ export class LogBook {
     if (sizeBytes < this.parsed) throw this.broken(`it is cut at ${sizeBytes}, inside of its records (${this.parsed})`);
     this.written = Math.min(this.written, sizeBytes);
     this.sizeBytes = sizeBytes;
+    this.durable = Math.min(this.durable, sizeBytes);
     this.ahead = [];
   }
 
