@@ -1,4 +1,5 @@
 import { checkBricks, registerCheckServices } from '@mars/bricks-check';
+import { copyBricks } from '@mars/bricks-copy';
 import { ifBricks } from '@mars/bricks-if';
 import { ioBricks } from '@mars/bricks-io';
 import {
@@ -20,6 +21,7 @@ export interface BrickPackage {
 /** Our own brick packages. */
 const PACKAGES: readonly BrickPackage[] = [
   { source: '@mars/bricks-check', bricks: checkBricks },
+  { source: '@mars/bricks-copy', bricks: copyBricks },
   { source: '@mars/bricks-if', bricks: ifBricks },
   { source: '@mars/bricks-io', bricks: ioBricks },
 ];

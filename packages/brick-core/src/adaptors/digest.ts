@@ -178,7 +178,7 @@ export class DigestBrick extends FilterBrick {
   private retryWhenIdle(): void {
     if (this.jobs > 0 || this.isRetryPending) return;
     this.isRetryPending = true;
-    this.ctx.loop.after(RETRY_MS, this as DigestBrick, retry);
+    this.ctx.loop.after(RETRY_MS, this, retry);
   }
 
   /** The one timer of {@link retryWhenIdle} has come. */

@@ -127,7 +127,10 @@ export abstract class Kit {
   async close(): Promise<void> {
     if (this.host_ === null) return;
     try {
-      for (const brick of this.graph.providersFirst().reverse()) await this.settle(this.graph.release(brick.name));
+      for (const brick of this.graph.providersFirst().reverse()) {
+        // Adaptors go together with the brick that needed them.
+        if (this.graph.has(brick.name)) await this.settle(this.graph.release(brick.name));
+      }
       for (const brick of this.graph.providersFirst().reverse()) await this.settle(this.graph.destroy(brick.name));
       this.expectNoLeaks();
     } finally {
