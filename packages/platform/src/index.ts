@@ -30,3 +30,4 @@ export {
   type LoopThread,
   type LoopThreadOptions,
 } from './thread/spawn-loop-thread.js';
+export * from './fuse/index.js';
