@@ -2,3 +2,4 @@
 export { RealFiles } from '../files/real-files.js';
 export { SystemClock } from './system-clock.js';
 export { ThisHost, type LineSink, type ProgramResult } from './this-host.js';
+export { nativeLogDigests } from '../log-digests.js';
