@@ -2,6 +2,7 @@ import { checkBricks, registerCheckServices } from '@mars/bricks-check';
 import { copyBricks } from '@mars/bricks-copy';
 import { ifBricks } from '@mars/bricks-if';
 import { ioBricks } from '@mars/bricks-io';
+import { DIGEST_ENGINE, loggerBricks } from '@mars/bricks-logger';
 import {
   BrickRegistry,
   adaptorBricks,
@@ -11,6 +12,7 @@ import {
   type DependencyContainer,
   type HostServices,
 } from '@mars/brick-core';
+import { digestEngine } from './digest-engine.js';
 
 /** Brick classes, and where they come from. */
 export interface BrickPackage {
@@ -24,6 +26,7 @@ const PACKAGES: readonly BrickPackage[] = [
   { source: '@mars/bricks-copy', bricks: copyBricks },
   { source: '@mars/bricks-if', bricks: ifBricks },
   { source: '@mars/bricks-io', bricks: ioBricks },
+  { source: '@mars/bricks-logger', bricks: loggerBricks },
 ];
 
 /**
@@ -39,6 +42,7 @@ export function composeHost(
 ): DependencyContainer {
   composeServices(host, services);
   registerCheckServices(host);
+  host.register(DIGEST_ENGINE, { useValue: digestEngine });
   for (const { source, bricks } of [...PACKAGES, ...plugins]) registerBricks(host, bricks, source);
   return host;
 }

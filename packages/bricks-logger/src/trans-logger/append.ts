@@ -1,0 +1,477 @@
+import {
+  F_FUA,
+  OP_FLUSH,
+  OP_WRITE,
+  SUPPORT_NATIVE,
+  crashPoint,
+  invariant,
+  type Completer,
+  type Counter,
+  type Histogram,
+  type XioObject,
+} from '@mars/brick-core';
+import { RecordEncoder, newRecordMeta, recordRoomBytes, type EncoderOptions } from '../log-format/encode.js';
+import { HEADER_BYTES, OVERHEAD_BYTES, nextSeq, type LogArea } from '../log-format/layout.js';
+import type { Block, BlockStore } from './blocks.js';
+import type { LoggerFaults } from './faults.js';
+import type { LoggerHouse } from './house.js';
+import { LOG_WRITES } from './limits.js';
+import type { LogInput } from './log-input.js';
+import type { MemoryBuffer, Version } from './memory-buffer.js';
+import type { Stamp } from './stamps.js';
+
+/** What the rest of the logger does when the log got on. */
+export interface LogEvents {
+  /** `writtenLsn` or `durableLsn` has moved. */
+  advanced(): void;
+  /** This version's record is durable now. */
+  becameDurable(v: Version): void;
+  /** A log write or sync failed; nothing behind it will be acknowledged. */
+  logFailed(slot: LogInput, err: number, wasSync: boolean): void;
+}
+
+export interface AppendLimits {
+  /** Largest payload of a record, bytes. */
+  recordBytes: number;
+  /** Bytes in the log file that are not synced; the rule for torn tails relies on it (transaction-log.md 3.3). */
+  unsyncedCapBytes: number;
+  syncAfterMs: number;
+}
+
+/** One log write under way. */
+class LogWrite {
+  o: XioObject | null = null;
+  block!: Block;
+  endLsn = 0.5;
+  startedUs = 0.5;
+  isFua = false;
+  state: 'under way' | 'done' | 'failed' = 'done';
+}
+
+/**
+ * The log's side of a write: records into blocks, blocks into the file, syncs.
+ *
+ * ```
+ *   append ──> [block][block][open block]          queue, in log order
+ *                 │ up to LOG_WRITES under way; a part of the open block only when all are back (group commit)
+ *                 └──WRITE──> writtenLsn ──FLUSH──> durableLsn          or both at once: WRITE with FUA
+ * ```
+ * Only bytes behind `sentLsn` are ever written, each once, so nothing in the file is modified (INV-10), except that a failed
+ * write is repeated with the same bytes. Acknowledged is a prefix only, whatever order the writes come back in.
+ * Source: transaction-log.md 2.3
+ */
+export class Appender {
+  current!: LogInput;
+  /** The log before `current`, while it is needed. */
+  old: LogInput | null = null;
+  sentLsn = 0.5;
+  writtenLsn = 0.5;
+  durableLsn = 0.5;
+  /** Ends of the last requests that are answered when written, and when durable. */
+  earlyLsn = 0.5;
+  durableWantedLsn = 0.5;
+  /** A flush waits for everything written up to here. */
+  flushWantedLsn = 0.5;
+  /** Memory is short or the logger is about to end: everything shall become durable soon. */
+  isUrgent = false;
+  /** A write or sync has failed; nothing is issued until {@link retry}. */
+  isStalled = false;
+  limits: AppendLimits = { recordBytes: 4096, unsyncedCapBytes: 0, syncAfterMs: 0 };
+  private encoder!: RecordEncoder;
+  private readonly area: LogArea;
+  private readonly meta = newRecordMeta();
+  private head: Block | null = null;
+  private open: Block | null = null;
+  /** Where the plain data of compressed records stands. */
+  private plain: Block | null = null;
+  private isCompressing = false;
+  private readonly idle: XioObject[] = [];
+  private readonly writes: LogWrite[] = Array.from({ length: LOG_WRITES }, () => new LogWrite());
+  private oldest = 0;
+  private underWay = 0;
+  private syncObject: XioObject | null = null;
+  private syncing: LogInput | null = null;
+  private syncTargetLsn = 0.5;
+  private isSyncDue = false;
+  private isTimerArmed = false;
+  private readonly writeStep: Completer;
+  private readonly syncStep: Completer;
+  private readonly counts: Record<'records' | 'writes' | 'syncs' | 'bytes', Counter>;
+  private readonly commitUs: Histogram;
+
+  constructor(
+    private readonly house: LoggerHouse,
+    private readonly blocks: BlockStore,
+    private readonly memory: MemoryBuffer,
+    private readonly events: LogEvents,
+    private readonly faults: LoggerFaults,
+  ) {
+    const { ctx } = house;
+    this.area = { bytes: ctx.mem.u8, view: ctx.mem.view };
+    this.writeStep = house.completer((o) => this.writeDone(o));
+    this.syncStep = house.completer((o) => this.syncDone(o));
+    this.commitUs = ctx.histogram('log_write_us');
+    this.counts = {
+      records: ctx.counter('log_records'),
+      writes: ctx.counter('log_writes'),
+      syncs: ctx.counter('log_syncs'),
+      bytes: ctx.counter('log_bytes'),
+    };
+  }
+
+  /** @returns false when the pool has no objects to spare */
+  start(slot: LogInput, options: EncoderOptions): boolean {
+    this.encoder = new RecordEncoder(options);
+    this.isCompressing = (options.compression ?? 'none') !== 'none';
+    this.current = slot;
+    this.old = null;
+    this.sentLsn = this.writtenLsn = this.durableLsn = slot.baseLsn;
+    this.earlyLsn = this.durableWantedLsn = this.flushWantedLsn = slot.baseLsn;
+    this.isUrgent = this.isStalled = this.isSyncDue = false;
+    this.oldest = this.underWay = 0;
+    const { pool } = this.house.ctx;
+    while (this.idle.length < LOG_WRITES) {
+      const o = pool.take(this.house.brick, 0);
+      if (o === null) return false;
+      this.idle.push(o);
+    }
+    this.syncObject ??= pool.take(this.house.brick, 0);
+    return this.syncObject !== null;
+  }
+
+  /** Gives back what {@link start} took; nothing may be under way. */
+  close(): void {
+    const { pool } = this.house.ctx;
+    for (const o of this.idle.splice(0)) pool.free(o);
+    if (this.syncObject !== null) pool.free(this.syncObject);
+    this.syncObject = null;
+    for (let block = this.head; block !== null;) {
+      const { next } = block;
+      this.blocks.release(block);
+      block = next;
+    }
+    this.head = this.open = null;
+    this.closePlain();
+  }
+
+  get isQuiet(): boolean {
+    return this.underWay === 0 && this.syncing === null;
+  }
+
+  /** Everything that was appended is durable. */
+  get isDurable(): boolean {
+    return this.durableLsn >= this.current.endLsn;
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- records
+
+  /** Whether a record with a payload of that length can be appended now. */
+  hasRoom(len: number): boolean {
+    if (this.open === null || this.open.room < recordRoomBytes(len)) {
+      const block = this.blocks.take();
+      if (block === null) return false;
+      this.enqueue(block);
+    }
+    return !this.isCompressing || this.hasPlainRoom(len);
+  }
+
+  /**
+   * Appends one record and makes its version visible to reads; {@link hasRoom} was asked before.
+   * @param from arena offset of the payload; -1 = zeroes
+   */
+  append(pos: number, len: number, from: number, stamp: Stamp): void {
+    const block = this.open!;
+    const at = block.buf + block.used;
+    const total = this.encode(at, block.buf + block.capacity, pos, len, from, stamp);
+    block.used += total;
+    this.counts.records.n++;
+    const v = this.memory.insert(pos, len);
+    v.takenUs = this.house.clock.nowUs;
+    v.endLsn = this.current.endLsn + total;
+    if (from >= 0) this.keepData(v, block, at, total, from);
+    this.current.append(v);
+  }
+
+  /** From now on records go to `slot`; the present log drains (transaction-log.md 2.7). */
+  switchTo(slot: LogInput): void {
+    invariant(this.old === null, 'a rotation began before the last one had ended');
+    this.old = this.current;
+    this.old.state = 'draining';
+    this.current = slot;
+    // A block belongs to one log. An open one stays in the queue until it is written.
+    this.open = null;
+  }
+
+  private encode(at: number, end: number, pos: number, len: number, from: number, stamp: Stamp): number {
+    const { meta, current } = this;
+    meta.stampSec = stamp.stampSec;
+    meta.stampNsec = stamp.stampNsec;
+    meta.pos = pos;
+    meta.seq = current.seq;
+    current.seq = nextSeq(current.seq);
+    if (from < 0) this.house.ctx.mem.fill(at + HEADER_BYTES, len, 0);
+    return this.encoder.encode(this.area, at, end, meta, this.area, from < 0 ? at + HEADER_BYTES : from, len);
+  }
+
+  /** The payload in the record serves as memory, unless it was compressed. */
+  private keepData(v: Version, block: Block, at: number, total: number, from: number): void {
+    if (total === OVERHEAD_BYTES + v.len) {
+      v.block = block;
+      v.data = at + HEADER_BYTES;
+    } else {
+      const plain = this.plain!;
+      v.block = plain;
+      v.data = plain.buf + plain.used;
+      this.house.ctx.mem.copy(v.data, from, v.len);
+      plain.used += v.len;
+    }
+    v.block.refs++;
+  }
+
+  private hasPlainRoom(len: number): boolean {
+    if (this.plain !== null && this.plain.room >= len) return true;
+    this.closePlain();
+    this.plain = this.blocks.take();
+    return this.plain !== null;
+  }
+
+  private closePlain(): void {
+    if (this.plain !== null) this.blocks.release(this.plain);
+    this.plain = null;
+  }
+
+  private enqueue(block: Block): void {
+    block.slot = this.current;
+    if (this.head === null) this.head = block;
+    else {
+      let tail = this.open ?? this.head;
+      while (tail.next !== null) tail = tail.next;
+      tail.next = block;
+    }
+    this.open = block;
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- writes
+
+  /** Issues what may be issued now; called at the end of a tick. */
+  pump(): void {
+    if (this.isStalled) return;
+    if (this.wantsSync) this.startSync();
+    while (this.underWay < LOG_WRITES && this.issueNext()) this.underWay++;
+    this.trim();
+    if (this.wantsSync) this.startSync();
+    if (this.writtenLsn > this.durableLsn && !this.isTimerArmed) this.armTimer();
+  }
+
+  private issueNext(): boolean {
+    this.trim();
+    const block = this.head;
+    if (block === null || block.used === block.sent) return false;
+    if (block === this.open && !this.mayCut) return false;
+    // Recovery takes a byte in N+1 as proof that N is complete: a tail that N lost could not be told from its end otherwise (INV-2).
+    if (this.old !== null && block.slot !== this.old && !this.old.isDurable) return false;
+    const len = block.used - block.sent;
+    if (this.sentLsn > this.durableLsn && this.sentLsn + len - this.durableLsn > this.limits.unsyncedCapBytes) {
+      this.isSyncDue = true;
+      return false;
+    }
+    this.issue(block, len);
+    return true;
+  }
+
+  /** Blocks that are written and will get no more records leave the queue. */
+  private trim(): void {
+    for (let block = this.head; block !== null && block.sent === block.used && block !== this.open; block = this.head) {
+      this.head = block.next;
+      block.next = null;
+      this.blocks.release(block);
+    }
+    // An empty place is better used by a fresh group than kept while nobody writes.
+    const { open } = this;
+    if (open === null || open !== this.head || open.sent < open.used || open.room >= recordRoomBytes(4096)) return;
+    this.head = this.open = null;
+    this.blocks.release(open);
+  }
+
+  /**
+   * Part of a block goes out only when no write is under way: what comes meanwhile shares the next one. While a sync runs
+   * everybody who waits for one would have to wait for the next one anyway, and then write and sync are one operation.
+   */
+  private get mayCut(): boolean {
+    return this.underWay === 0 && (this.syncing === null || this.earlyLsn > this.sentLsn || this.isUrgent);
+  }
+
+  private issue(block: Block, len: number): void {
+    const slot = block.slot!;
+    const write = this.writes[(this.oldest + this.underWay) % LOG_WRITES]!;
+    const isFua = this.mayBeFua(block, slot);
+    write.block = block;
+    write.isFua = isFua;
+    write.state = 'under way';
+    write.startedUs = this.house.clock.nowUs;
+    const o = (write.o = this.idle.pop()!);
+    o.op = OP_WRITE;
+    o.flags = isFua ? F_FUA : 0;
+    o.pos = this.sentLsn - slot.baseLsn;
+    o.len = len;
+    o.buf = block.buf + block.sent;
+    block.sent += len;
+    block.refs++;
+    this.sentLsn += len;
+    slot.sentLsn = this.sentLsn;
+    write.endLsn = this.sentLsn;
+    this.counts.writes.n++;
+    this.counts.bytes.n += len;
+    crashPoint('logger.before-append');
+    o.push(this.writeStep);
+    slot.wire.io(o);
+  }
+
+  /** Durable by itself: only when nothing in front of it is volatile, for a durable record behind a hole is worth nothing. */
+  private mayBeFua(block: Block, slot: LogInput): boolean {
+    if (this.sentLsn > this.durableLsn || this.underWay > 0 || this.syncing !== null) return false;
+    if (this.durableWantedLsn <= this.sentLsn && !this.isUrgent) return false;
+    return block.next === null && slot.wire.cached.fua === SUPPORT_NATIVE;
+  }
+
+  private writeDone(o: XioObject): void {
+    crashPoint('logger.after-append');
+    const write = this.writeOf(o);
+    if (o.err < 0) {
+      write.state = 'failed';
+      this.isStalled = true;
+      return this.events.logFailed(write.block.slot!, o.err, false);
+    }
+    write.state = 'done';
+    write.o = null;
+    this.idle.push(o);
+    this.commitUs.add(this.house.clock.nowUs - write.startedUs);
+    this.advance();
+    this.house.plug();
+  }
+
+  private writeOf(o: XioObject): LogWrite {
+    for (let i = 0; i < LOG_WRITES; i++) if (this.writes[i]!.o === o) return this.writes[i]!;
+    invariant(false, 'a log write came back that was not under way');
+  }
+
+  /** Acknowledged is what has no gap in front of it. */
+  private advance(): void {
+    const before = this.writtenLsn;
+    for (let write = this.writes[this.oldest]!; this.underWay > 0 && write.state === 'done';) {
+      const slot = write.block.slot!;
+      this.writtenLsn = slot.writtenLsn = write.endLsn;
+      this.blocks.release(write.block);
+      this.oldest = (this.oldest + 1) % LOG_WRITES;
+      this.underWay--;
+      if (write.isFua) this.durableUpTo(slot, write.endLsn);
+      write = this.writes[this.oldest]!;
+    }
+    if (this.writtenLsn > before) this.events.advanced();
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ syncs
+
+  private get wantsSync(): boolean {
+    if (this.syncing !== null || this.writtenLsn <= this.durableLsn) return false;
+    if (this.flushWantedLsn > this.durableLsn || this.isSyncDue) return true;
+    if (this.isHalfFull || (this.old !== null && this.old.isWritten && !this.old.isDurable)) return true;
+    if (this.durableWantedLsn <= this.durableLsn && !this.isUrgent) return false;
+    // Not while writes for the same waiters are under way: they would have to wait for another sync.
+    return this.underWay === 0 || (this.durableWantedLsn > this.durableLsn && this.durableWantedLsn <= this.writtenLsn);
+  }
+
+  private get isHalfFull(): boolean {
+    return this.writtenLsn - this.durableLsn >= this.limits.unsyncedCapBytes / 2;
+  }
+
+  /** The older log first: a record of the new one counts as durable only behind it (INV-19). */
+  private startSync(): void {
+    const slot = this.old !== null && !this.old.isDurable ? this.old : this.current;
+    if (slot.writtenLsn <= slot.durableLsn) return;
+    const o = this.syncObject!;
+    this.syncing = slot;
+    this.syncTargetLsn = slot.writtenLsn;
+    this.isSyncDue = false;
+    this.counts.syncs.n++;
+    o.op = OP_FLUSH;
+    o.flags = 0;
+    o.pos = o.len = 0;
+    crashPoint('logger.before-sync');
+    o.push(this.syncStep);
+    slot.wire.io(o);
+  }
+
+  private syncDone(o: XioObject): void {
+    const slot = this.syncing!;
+    this.syncing = null;
+    if (o.err < 0) {
+      slot.syncErr = o.err;
+      this.isStalled = true;
+      return this.events.logFailed(slot, o.err, true);
+    }
+    crashPoint('logger.after-sync');
+    this.durableUpTo(slot, this.syncTargetLsn);
+    this.events.advanced();
+    this.house.plug();
+  }
+
+  private durableUpTo(slot: LogInput, lsn: number): void {
+    if (lsn > slot.durableLsn) slot.durableLsn = lsn;
+    const { old, current } = this;
+    this.durableLsn = old !== null && !old.isDurable ? old.durableLsn : current.durableLsn;
+    this.tellDurable(slot);
+    if (slot === old && old.isDurable) this.tellDurable(current);
+  }
+
+  /** Records of the newer log are ready only when all of the older one are (INV-11). */
+  private tellDurable(slot: LogInput): void {
+    const upTo = this.faults.writebackBeforeDurable ? this.writtenLsn : this.durableLsn;
+    let v = slot.nextVolatile;
+    while (v !== null && v.endLsn <= upTo) {
+      v.isDurable = true;
+      slot.nextVolatile = v.after;
+      this.events.becameDurable(v);
+      v = slot.nextVolatile;
+    }
+  }
+
+  private armTimer(): void {
+    this.isTimerArmed = true;
+    this.house.clock.after(this.limits.syncAfterMs, null, this.syncIsDue);
+  }
+
+  private readonly syncIsDue = (): void => {
+    this.isTimerArmed = false;
+    if (this.writtenLsn <= this.durableLsn) return;
+    this.isSyncDue = true;
+    this.house.plug();
+  };
+
+  // --------------------------------------------------------------------------------------------------------- failures
+
+  /** No write is under way: all are back, some perhaps failed. */
+  get isSettled(): boolean {
+    if (this.syncing !== null) return false;
+    for (let i = 0; i < this.underWay; i++) {
+      if (this.writes[(this.oldest + i) % LOG_WRITES]!.state === 'under way') return false;
+    }
+    return true;
+  }
+
+  /** Issues failed writes again, with the same bytes at the same place. A failed sync cannot be repeated. */
+  retry(): void {
+    this.isStalled = false;
+    for (let i = 0; i < this.underWay; i++) {
+      const write = this.writes[(this.oldest + i) % LOG_WRITES]!;
+      if (write.state !== 'failed') continue;
+      write.state = 'under way';
+      write.isFua = false;
+      const o = write.o!;
+      o.flags = 0;
+      o.push(this.writeStep);
+      write.block.slot!.wire.io(o);
+    }
+    this.house.plug();
+  }
+}

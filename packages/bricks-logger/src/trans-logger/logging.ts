@@ -1,0 +1,329 @@
+import { ErrorCode, MarsError, errnoName, type XioInput, type XioObject } from '@mars/brick-core';
+import type { CompressionName } from '../log-format/compression.js';
+import type { DigestEngine, DigestName } from '../log-format/digests.js';
+import { Appender } from './append.js';
+import { BlockStore } from './blocks.js';
+import type { LoggerFaults } from './faults.js';
+import { Gate } from './gate.js';
+import type { LoggerHouse } from './house.js';
+import { IDLE_MS, RESUME_MS, SECTOR_BYTES } from './limits.js';
+import { LogInput } from './log-input.js';
+import { MemoryBuffer, type Version } from './memory-buffer.js';
+import type { OnLogError } from './params.js';
+import { Progress } from './progress.js';
+import { Reader } from './read.js';
+import { Rotation } from './rotate.js';
+import type { LogStamps } from './stamps.js';
+import { Writeback } from './writeback.js';
+
+/** The parameters as the brick gets them: milliseconds and bytes. */
+interface LoggingParams {
+  'completion-semantics': number;
+  'memory-limit': number;
+  'record-bytes': number;
+  digest: DigestName;
+  compression: CompressionName | 'none';
+  'log-buffer': number;
+  'unsynced-cap': number;
+  'sync-after': number;
+  'report-interval': number;
+  'writeback-maxage': number;
+  'writeback-parallel': number;
+  'on-log-error': OnLogError;
+  resume: boolean;
+}
+
+/**
+ * closed: not our turn. open: serving. ending: the led fell, everything is brought home.
+ */
+type Phase = 'closed' | 'open' | 'ending';
+
+/** Logging mode: the parts of the logger, put together; decides how hard each of them works. */
+export class Logging {
+  private phase: Phase = 'closed';
+  private readonly blocks: BlockStore;
+  private readonly memory: MemoryBuffer;
+  private readonly log: Appender;
+  private readonly gate: Gate;
+  private readonly reader: Reader;
+  private readonly writeback: Writeback;
+  private readonly progress: Progress;
+  private readonly rotation: Rotation;
+  private readonly slots: LogInput[];
+  private lastWriteUs = 0.5;
+  private isIdleTimerArmed = false;
+  /** The error that keeps the log from going on; 0 while it does. */
+  private logErr = 0;
+
+  constructor(
+    private readonly house: LoggerHouse,
+    logs: readonly XioInput[],
+    stamps: LogStamps,
+    private readonly faults: LoggerFaults,
+  ) {
+    const { mem } = house.ctx;
+    this.blocks = new BlockStore(mem, this.params['log-buffer']);
+    this.memory = new MemoryBuffer(mem, this.blocks);
+    this.slots = logs.map((wire, nr) => new LogInput(nr, wire));
+    this.writeback = new Writeback(house, this.memory, () => this.stateChanged(), faults);
+    this.log = new Appender(
+      house,
+      this.blocks,
+      this.memory,
+      {
+        advanced: () => this.gate.answer(),
+        becameDurable: (v: Version) => this.writeback.becameDurable(v),
+        logFailed: (slot, err, wasSync) => this.logFailed(slot, err, wasSync),
+      },
+      faults,
+    );
+    this.gate = new Gate(house, this.memory, this.log, stamps, faults);
+    this.reader = new Reader(house, this.memory, faults);
+    this.progress = new Progress(
+      house,
+      this.log,
+      {
+        logDone: (slot) => this.logDone(slot),
+        reported: () => house.ctx.publish('memory', this.blocks.usedBytes),
+        dataFlushFailed: (err) => this.dataFlushFailed(err),
+      },
+      faults,
+    );
+    this.rotation = new Rotation(house, this.slots, this.log, this.gate);
+  }
+
+  get isOpen(): boolean {
+    return this.phase !== 'closed';
+  }
+
+  private get params(): LoggingParams {
+    return this.house.ctx.params as unknown as LoggingParams;
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ power
+
+  /** @throws MarsError START_FAILED, LIMIT_REACHED */
+  open({ engine }: { engine: DigestEngine }): void {
+    const slot = this.rotation.first();
+    const { digest, compression } = this.params;
+    const hasMemory =
+      this.blocks.open() &&
+      this.log.start(slot, { digests: [digest], compression, engine }) &&
+      this.writeback.start() &&
+      this.progress.start();
+    if (!hasMemory) {
+      this.close();
+      throw new MarsError(ErrorCode.LIMIT_REACHED, 'there is no memory for a logger', {
+        hint: 'Give the loop a larger arena or more requests.',
+      });
+    }
+    this.reader.deviceErr = this.logErr = 0;
+    this.gate.start();
+    this.applyParams();
+    this.phase = 'open';
+    this.progress.report();
+    this.stateChanged();
+  }
+
+  applyParams(): void {
+    const { params } = this;
+    const align = Math.max(SECTOR_BYTES, this.house.data.cached.align);
+    this.gate.semantics = params['completion-semantics'];
+    this.gate.recordBytes = Math.max(align, params['record-bytes'] - (params['record-bytes'] % align));
+    this.blocks.limitBytes = this.faults.noMemoryLimit ? Infinity : params['memory-limit'];
+    this.log.limits.unsyncedCapBytes = params['unsynced-cap'];
+    this.log.limits.syncAfterMs = params['sync-after'];
+    this.progress.intervalMs = params['report-interval'];
+    this.house.plug();
+  }
+
+  /** Brings everything home: answered, durable, written back, published. What the devices refuse stays in the log. */
+  async end(): Promise<void> {
+    if (this.phase === 'closed') return;
+    await this.bringHome();
+    this.gate.failAll(this.logErr);
+    this.phase = 'closed';
+    this.writeback.close();
+    this.forgetAll();
+    this.log.close();
+    this.progress.close();
+  }
+
+  close(): void {
+    this.phase = 'closed';
+    this.log.close();
+    this.writeback.close();
+    this.progress.close();
+    this.blocks.close();
+    this.house.ctx.publish('state', 'off');
+  }
+
+  /** @returns false when a device refuses */
+  async writeAllBack(): Promise<boolean> {
+    if (this.phase !== 'open') return true;
+    await this.bringHome();
+    this.phase = 'open';
+    return this.isHome;
+  }
+
+  private async bringHome(): Promise<void> {
+    this.phase = 'ending';
+    // Who failed before gets one more chance.
+    this.tryAgain();
+    this.writeback.tryNow();
+    this.house.plug();
+    await this.house.ctx.loop.whenQuiet(() => this.isHome || this.hasGivenUp());
+  }
+
+  // --------------------------------------------------------------------------------------------------------- requests
+
+  read(o: XioObject): void {
+    this.reader.enter(o);
+  }
+
+  write(o: XioObject): void {
+    this.lastWriteUs = this.house.clock.nowUs;
+    this.gate.enter(o);
+  }
+
+  flush(o: XioObject): void {
+    this.gate.flush(o);
+  }
+
+  /** Once per tick with something to do. The order is that of the ring: log writes before writebacks (data-path.md 6). */
+  turn(): void {
+    if (this.phase === 'closed') return;
+    if (this.rotation.look(this.house.ctx.log)) this.rotated();
+    this.gate.admit();
+    this.reader.admit();
+    this.regulate();
+    this.log.pump();
+    this.writeback.pump();
+    if (this.phase === 'ending' && this.memory.isEmpty) this.progress.finish();
+    this.progress.pump();
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- logs
+
+  lookForLog(): void {
+    if (this.phase !== 'closed') this.house.plug();
+  }
+
+  logChanged(input: XioInput): void {
+    const nr = this.slots.findIndex((slot) => slot.wire === input);
+    this.rotation.changed(nr);
+    if (this.phase !== 'closed' && this.slots[nr]!.state === 'free') this.house.plug();
+  }
+
+  isSlotIdle(nr: number): boolean {
+    return this.phase === 'closed' || this.rotation.isIdle(nr);
+  }
+
+  private rotated(): void {
+    this.progress.force();
+    this.stateChanged();
+  }
+
+  private logDone(slot: LogInput): void {
+    slot.state = 'done';
+    this.log.old = null;
+    this.stateChanged();
+    this.house.plug();
+  }
+
+  // ------------------------------------------------------------------------------------------------------- regulation
+
+  /**
+   * Writeback steps back while somebody writes and there is memory: deferred, it merges and drops more (transaction-log.md
+   * 2.8, data-path.md 6). Memory half full, age, idleness or the end of the work bring it forward.
+   */
+  private regulate(): void {
+    const isPressed = this.isPressed;
+    const isIdle = this.house.clock.nowUs - this.lastWriteUs >= IDLE_MS * 1000;
+    this.log.isUrgent = isPressed;
+    this.writeback.parallel = isPressed || isIdle ? this.params['writeback-parallel'] : 0;
+    if (!isIdle && !this.isIdleTimerArmed && !this.memory.isEmpty) {
+      this.isIdleTimerArmed = true;
+      this.house.clock.after(IDLE_MS, null, this.maybeIdle);
+    }
+  }
+
+  private get isPressed(): boolean {
+    if (this.phase === 'ending' || this.gate.isBlocked) return true;
+    if (2 * this.blocks.usedBytes >= this.blocks.limitBytes) return true;
+    const oldest = (this.log.old ?? this.log.current).first;
+    return oldest !== null && this.house.clock.nowUs - oldest.takenUs >= this.params['writeback-maxage'] * 1000;
+  }
+
+  private readonly maybeIdle = (): void => {
+    this.isIdleTimerArmed = false;
+    this.house.plug();
+  };
+
+  // --------------------------------------------------------------------------------------------------------- failures
+
+  private logFailed(slot: LogInput, err: number, wasSync: boolean): void {
+    this.house.ctx.log.error(
+      { serial: slot.serial, err: errnoName(err), wasSync, hint: 'Look at the volume of the logs.' },
+      'the log cannot be written: writes wait',
+    );
+    this.logErr = err;
+    this.stateChanged();
+    this.house.clock.after(RESUME_MS, null, this.tryAgain);
+  }
+
+  private readonly tryAgain = (): void => {
+    if (this.logErr === 0 || !this.log.isSettled || this.phase === 'closed') return;
+    if (this.slots.some((slot) => slot.state !== 'free' && slot.syncErr !== 0)) return;
+    this.logErr = 0;
+    this.stateChanged();
+    this.log.retry();
+  };
+
+  private dataFlushFailed(err: number): void {
+    this.reader.deviceErr = err;
+    this.writeback.err = err;
+    this.writeback.isLost = true;
+    this.stateChanged();
+  }
+
+  private stateChanged(): void {
+    this.house.ctx.publish('state', this.stateName);
+  }
+
+  private get stateName(): string {
+    if (this.logErr !== 0) return 'held';
+    if (this.writeback.err !== 0) return 'writeback-stopped';
+    return this.log.old === null ? 'logging' : 'rotating';
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- end
+
+  private get isHome(): boolean {
+    return (
+      this.gate.length === 0 &&
+      this.reader.isQuiet &&
+      this.log.isDurable &&
+      this.log.isQuiet &&
+      this.memory.isEmpty &&
+      this.writeback.isQuiet &&
+      this.progress.isComplete
+    );
+  }
+
+  /** A device refuses, and nothing is under way: going on would be waiting for ever. */
+  private hasGivenUp(): boolean {
+    const isStuck = this.logErr !== 0 || this.writeback.err !== 0 || this.progress.err !== 0;
+    return isStuck && this.log.isSettled && this.writeback.isQuiet && this.progress.isQuiet && this.reader.isQuiet;
+  }
+
+  /** After an end that gave up: what is in memory is in the log as well, or was never answered as durable. */
+  private forgetAll(): void {
+    for (const slot of this.slots) {
+      for (let v = slot.first; v !== null; v = slot.first) {
+        slot.unlink(v);
+        this.memory.remove(v);
+      }
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import { CAP_GROW, ErrorCode, MarsError, XioInfo, type Logger } from '@mars/brick-core';
+import type { Appender } from './append.js';
+import type { Gate } from './gate.js';
+import type { LoggerHouse } from './house.js';
+import type { LogInput } from './log-input.js';
+
+/**
+ * The slots of the log port: which file is written, and when the next one takes over.
+ *
+ * ```
+ *   slot 0   N  current ─────────── draining ──── done ─ (unwired) ─ free
+ *   slot 1      free ── N+1 wired ─ current ───────────────────────────────> …
+ * ```
+ * The switch happens between two requests, so every record of N precedes every record of N+1.
+ * Source: transaction-log.md 2.7; bricks.md 4.7
+ */
+export class Rotation {
+  private readonly info = new XioInfo();
+  /** Slot whose file was refused, so that it is said once. */
+  private refused = '';
+
+  constructor(
+    private readonly house: LoggerHouse,
+    private readonly slots: readonly LogInput[],
+    private readonly log: Appender,
+    private readonly gate: Gate,
+  ) {}
+
+  /**
+   * The log to begin with: the one with the lowest serial that is wired.
+   * @throws MarsError START_FAILED when it is not empty: a logfile is written in one run (INV-10)
+   */
+  first(): LogInput {
+    const wired = this.slots.filter((slot) => slot.wire.connected);
+    const serials = wired.map((slot) => this.firstSerial(slot.nr));
+    const slot = wired[serials.indexOf(Math.min(...serials))]!;
+    for (const other of this.slots) other.state = 'free';
+    if (!this.isEmpty(slot)) throw notEmptyError(this.house.providerName(slot.nr));
+    slot.begin(Math.min(...serials), 0);
+    this.refused = '';
+    return slot;
+  }
+
+  /** Makes an empty log in the free slot the current one, if this is the moment. @returns whether it did */
+  look(log: Logger): boolean {
+    const slot = this.candidate();
+    if (slot === null || !this.gate.isBetweenRequests) return false;
+    const serial = this.serialOf(slot.nr) ?? this.log.current.serial + 1;
+    if (!this.isFit(slot, serial, log)) return false;
+    slot.begin(serial, this.log.current.endLsn);
+    this.log.switchTo(slot);
+    return true;
+  }
+
+  /** The wire has another provider, or none: nothing of ours is in it. */
+  changed(nr: number): void {
+    const slot = this.slots[nr]!;
+    if (slot.state === 'done') slot.state = 'free';
+  }
+
+  isIdle(nr: number): boolean {
+    const { state } = this.slots[nr]!;
+    return state === 'free' || state === 'done';
+  }
+
+  private candidate(): LogInput | null {
+    if (this.log.old !== null || this.log.isStalled) return null;
+    for (const slot of this.slots) {
+      if (slot.state === 'done' && !slot.wire.connected) slot.state = 'free';
+      if (slot.state === 'free' && slot.wire.connected) return slot;
+    }
+    return null;
+  }
+
+  private isFit(slot: LogInput, serial: number, log: Logger): boolean {
+    const expected = this.log.current.serial + 1;
+    const why =
+      serial !== expected ? `its serial is ${serial}, not ${expected}` : this.isEmpty(slot) ? '' : 'it is not empty';
+    if (why === '') return true;
+    const what = `${slot.nr} ${this.house.providerName(slot.nr)} ${why}`;
+    if (what !== this.refused)
+      log.warn({ slot: slot.nr, file: this.house.providerName(slot.nr), why }, 'this log cannot be the next one');
+    this.refused = what;
+    return false;
+  }
+
+  private isEmpty(slot: LogInput): boolean {
+    return slot.wire.info(this.info) >= 0 && this.info.size === 0 && (this.info.caps & CAP_GROW) !== 0;
+  }
+
+  private firstSerial(nr: number): number {
+    const { 'log-seq': configured } = this.house.ctx.params as { 'log-seq': number };
+    return this.serialOf(nr) ?? (configured > 0 ? configured : 1);
+  }
+
+  /** Members of a family are called `log:17`, or after the file: `log:log-000000017-host`. */
+  private serialOf(nr: number): number | undefined {
+    const match = /:(?:log-)?(\d{1,15})(?:-.*)?$/.exec(this.house.providerName(nr));
+    return match === null ? undefined : Number(match[1]);
+  }
+}
+
+function notEmptyError(name: string): MarsError {
+  return new MarsError(ErrorCode.START_FAILED, `the log "${name}" is not an empty file`, {
+    hint: 'Replay it, then log into a new file with the next serial; nothing is ever appended to an old one.',
+  });
+}
