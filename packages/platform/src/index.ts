@@ -31,3 +31,4 @@ export {
   type LoopThreadOptions,
 } from './thread/spawn-loop-thread.js';
 export * from './fuse/index.js';
+export * from './daemon/index.js';
