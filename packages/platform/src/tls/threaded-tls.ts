@@ -2,13 +2,15 @@ import { Worker } from 'node:worker_threads';
 import {
   ErrorCode,
   MarsError,
+  type TlsClient,
+  type TlsClientIdentity,
   type TlsEndpoint,
   type TlsIdentity,
   type TlsPeer,
   type TlsServer,
 } from '@mars/brick-core';
 import type { Native } from '../native.js';
-import { readMaterial, type TlsMaterial } from './material.js';
+import { readClientMaterial, readMaterial } from './material.js';
 import type { FromTlsThread, ToTlsThread } from './messages.js';
 
 interface Waiting {
@@ -18,7 +20,7 @@ interface Waiting {
 
 const ENTRY = new URL('./tls-thread.js', import.meta.url);
 
-/** TLS for the sockets of an io_uring: in a thread of its own, started when the first server is made. */
+/** TLS for the sockets of an io_uring: in a thread of its own, started when the first server or client is made. */
 export class ThreadedTls implements TlsEndpoint {
   private worker: Worker | null = null;
   private readonly waiting = new Map<number, Waiting>();
@@ -33,7 +35,13 @@ export class ThreadedTls implements TlsEndpoint {
   server(identity: TlsIdentity): TlsServer {
     const material = readMaterial(identity);
     this.worker ??= this.startWorker(); // so that the first client does not wait for it
-    return { accept: (fd, { signal }) => this.accept(fd, material, signal) };
+    return { accept: (fd, { signal }) => this.ask(signal, (id) => ({ kind: 'accept', id, fd, material })) };
+  }
+
+  client(identity: TlsClientIdentity): TlsClient {
+    const material = readClientMaterial(identity);
+    this.worker ??= this.startWorker();
+    return { connect: (fd, { signal }) => this.ask(signal, (id) => ({ kind: 'connect', id, fd, material })) };
   }
 
   /** Ends all TLS connections. */
@@ -43,12 +51,12 @@ export class ThreadedTls implements TlsEndpoint {
     await worker?.terminate();
   }
 
-  private accept(fd: number, material: TlsMaterial, signal: AbortSignal): Promise<TlsPeer> {
+  private ask(signal: AbortSignal, question: (id: number) => ToTlsThread): Promise<TlsPeer> {
     const id = this.nextId++;
     const abort = (): void => this.post({ kind: 'abort', id });
     signal.addEventListener('abort', abort, { once: true });
     const answered = new Promise<TlsPeer>((resolve, reject) => this.waiting.set(id, { resolve, reject }));
-    this.post({ kind: 'accept', id, fd, material });
+    this.post(question(id));
     if (signal.aborted) abort();
     return answered.finally(() => signal.removeEventListener('abort', abort));
   }

@@ -1,9 +1,10 @@
 // The thread where TLS of io_uring sockets ends: an ordinary event loop, and the cipher's CPU time off the data path.
 import { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
 import { causeText, invariant } from '@mars/brick-core';
 import { native } from '../native.js';
-import { join, peerName, shakeHands } from './handshake.js';
+import { join, peerName, shakeHands, shakeHandsAsClient } from './handshake.js';
 import type { FromTlsThread, ToTlsThread } from './messages.js';
 
 const port = parentPort;
@@ -14,14 +15,23 @@ const underWay = new Map<number, AbortController>();
 
 port.on('message', (message: ToTlsThread) => {
   if (message.kind === 'abort') underWay.get(message.id)?.abort(new Error('given up'));
-  else void accept(message);
+  else void secure(message);
 });
 
-async function accept({ id, fd, material }: Extract<ToTlsThread, { kind: 'accept' }>): Promise<void> {
+type Task = Exclude<ToTlsThread, { kind: 'abort' }>;
+
+function handshake(task: Task, signal: AbortSignal): Promise<TLSSocket> {
+  const stream = streamOf(task.fd);
+  if (task.kind === 'accept') return shakeHands(stream, task.material, signal);
+  return shakeHandsAsClient(stream, task.material, signal);
+}
+
+async function secure(task: Task): Promise<void> {
+  const { id } = task;
   const abort = new AbortController();
   underWay.set(id, abort);
   try {
-    const tls = await shakeHands(streamOf(fd), material, abort.signal);
+    const tls = await handshake(task, abort.signal);
     const pair = socketpair();
     if (typeof pair === 'number') {
       tls.destroy();

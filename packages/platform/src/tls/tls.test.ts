@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs';
 import { createServer, connect as connectPlain, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { connect } from 'node:tls';
-import { MarsError } from '@mars/brick-core';
+import { MarsError, type TlsClientIdentity } from '@mars/brick-core';
 import { sandbox } from '../testing/index.js';
-import { join, peerName, shakeHands } from './handshake.js';
-import { readMaterial, type TlsMaterial } from './material.js';
+import { join, peerName, shakeHands, shakeHandsAsClient } from './handshake.js';
+import { readClientMaterial, readMaterial, type TlsMaterial } from './material.js';
 
 describe('TLS outside the ring', function () {
   this.timeout(20_000);
@@ -22,10 +22,22 @@ describe('TLS outside the ring', function () {
   }
 
   /** A certificate that signs itself. */
-  function identity(name: string): { certPath: string; keyPath: string } {
+  function identity(name: string, goodFor = `DNS:${name}`): { certPath: string; keyPath: string } {
     const [certPath, keyPath] = [dir.file(`${name}.crt`), dir.file(`${name}.key`)];
     const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', keyPath];
-    openssl('req', '-x509', ...key, '-subj', `/CN=${name}`, '-days', '2', '-out', certPath);
+    openssl(
+      'req',
+      '-x509',
+      ...key,
+      '-subj',
+      `/CN=${name}`,
+      '-addext',
+      `subjectAltName=${goodFor}`,
+      '-days',
+      '2',
+      '-out',
+      certPath,
+    );
     return { certPath, keyPath };
   }
 
@@ -92,6 +104,81 @@ describe('TLS outside the ring', function () {
     const anonymous = (port: number): void =>
       void quietly(connect({ port, host: '127.0.0.1', rejectUnauthorized: false }));
     await assert.rejects(accept(material, forever, anonymous), /TLS handshake failed/);
+  });
+
+  describe('as the client', () => {
+    const server = (who: { certPath: string; keyPath: string }, clients?: string) =>
+      readMaterial({
+        ...who,
+        verifyPeer: clients !== undefined,
+        ...(clients === undefined ? {} : { caPath: clients }),
+      });
+
+    /** Both names, as each side sees the other; the client's failure when there is one. */
+    async function meet(material: TlsMaterial, identity: TlsClientIdentity): Promise<(string | null)[]> {
+      let client: Promise<string | null> = Promise.resolve(null);
+      const accepted = accept(material, forever, (port) => {
+        const socket = quietly(connectPlain(port, '127.0.0.1'));
+        client = shakeHandsAsClient(socket, readClientMaterial(identity), forever).then((tls) => {
+          const name = peerName(tls);
+          quietly(tls);
+          return name;
+        });
+        client.catch(() => {});
+      }).catch(() => null);
+      const seen = (await accepted) as string | null;
+      return [await client, seen];
+    }
+
+    it('trusts the server whose authority and name it was told, by name and by address', async () => {
+      const [named, numbered, friend] = [identity('box'), identity('addr', 'IP:192.0.2.7'), identity('friend')];
+      assert.deepEqual(await meet(server(named), { caPath: named.certPath, serverName: 'box' }), ['box', null]);
+      const byAddress = { caPath: numbered.certPath, serverName: '192.0.2.7', ...friend };
+      assert.deepEqual(await meet(server(numbered, friend.certPath), byAddress), ['addr', 'friend']);
+    });
+
+    it('turns down another name, another authority, and a server that only the machine would have to know', async () => {
+      const [box, other] = [identity('box'), identity('other')];
+      for (const wrong of [
+        { caPath: box.certPath, serverName: 'fox' },
+        { caPath: box.certPath, serverName: '192.0.2.7' },
+        { caPath: other.certPath, serverName: 'box' },
+        { serverName: 'box' },
+      ]) {
+        await assert.rejects(meet(server(box), wrong), /TLS handshake failed/);
+      }
+    });
+
+    it('gives up when it is told to, when the server goes, and on bytes that are no TLS', async () => {
+      const material = readClientMaterial({ serverName: 'box' });
+      const shake = async (serve: (socket: Socket) => void, signal = forever): Promise<unknown> => {
+        listener = createServer((socket) => serve(quietly(socket))).listen(0, '127.0.0.1');
+        await once(listener, 'listening');
+        const socket = quietly(connectPlain((listener.address() as AddressInfo).port, '127.0.0.1'));
+        return shakeHandsAsClient(socket, material, signal).finally(() => listener!.close());
+      };
+      await assert.rejects(
+        shake((socket) => socket.resume().end()),
+        /TLS handshake failed/,
+      );
+      await assert.rejects(
+        shake((socket) => void socket.write('NBDMAGIC and so on')),
+        /TLS handshake failed/,
+      );
+      const abort = new AbortController();
+      await assert.rejects(
+        shake(() => abort.abort(new Error('out of time')), abort.signal),
+        /out of time/,
+      );
+    });
+
+    it('needs certificate and key, or neither', () => {
+      const { certPath } = identity('one');
+      assert.throws(
+        () => readClientMaterial({ certPath, serverName: 'box' }),
+        (e: MarsError) => e.code === 'BAD_PARAMETER',
+      );
+    });
   });
 
   it('gives up when it is told to, and on bytes that are no TLS', async () => {
