@@ -63,6 +63,10 @@ export const ERROR_TABLE = {
   USAGE: { number: 601, text: 'the command line is not right' },
   CONTROL_UNREACHABLE: { number: 602, text: 'no running stack answers at the control socket' },
   CONTROL_REFUSED: { number: 603, text: 'a running stack refused a command' },
+  DAEMON_RUNS: { number: 604, text: 'another daemon holds the directories of this host' },
+  DAEMON_CANNOT_START: { number: 605, text: 'the daemon cannot run here' },
+  DAEMON_MUTE: { number: 606, text: 'the daemon does not answer' },
+  BAD_CONTROL: { number: 607, text: 'a control file does not take this value' },
 
   // 7xx: the tree of facts
   BAD_FACT: { number: 701, text: 'a value does not follow the grammar of its key' },
