@@ -56,3 +56,6 @@ export const STOP_TIMEOUT_MS = 600_000;
 
 /** leave-cluster: time for the last message to reach the peers, ms. */
 export const LEAVE_SETTLE_MS = 2000;
+
+/** Steps back in a history of logs; a resource keeps a few hundred. */
+export const MAX_HISTORY_STEPS = 100_000;

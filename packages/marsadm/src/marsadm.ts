@@ -8,6 +8,7 @@ import { reportFailure, runPhases } from './execute/phases.js';
 import { ping } from './execute/ping.js';
 import { Session } from './execute/session.js';
 import { Dying, EXIT_GOOD, EXIT_USAGE, UsageError, type ExitStatus } from './exit.js';
+import { reportSplitBrain } from './facts/split-brain.js';
 import { commandHelp, generalHelp } from './help.js';
 import { sessionJson } from './json.js';
 import { Output } from './output.js';
@@ -186,6 +187,7 @@ class Run {
       this.out.resource = job.resource;
       try {
         const found = await checkExistence(job, () => ping(session));
+        reportSplitBrain(found);
         if (requires === 'membership') checkMembership(found);
         admitted.push(found);
       } catch (error) {

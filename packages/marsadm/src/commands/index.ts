@@ -1,4 +1,6 @@
 import { compareNaturally } from '../parse/names.js';
+import { attach, detach, down, up } from './attach-detach.js';
+import { buttonCommands } from './buttons.js';
 import { cat } from './cat.js';
 import type { Command } from './command.js';
 import { createCluster } from './create-cluster.js';
@@ -8,7 +10,9 @@ import { leaveCluster } from './leave-cluster.js';
 import { deleteFile, getLink, setLink } from './links.js';
 import { deleteHost, lsHostIps, setHostIp } from './lowlevel.js';
 import { invite, trustCreate, trustJoin } from './trust.js';
+import { valueCommands } from './values.js';
 import { updateCluster, waitCluster } from './wait-cluster.js';
+import { viewWaits, waitConnect, waitResource, waitUmountCommand } from './waiting.js';
 
 /** All commands, in the order of `--help`. */
 export const COMMANDS: readonly Command[] = [
@@ -18,6 +22,16 @@ export const COMMANDS: readonly Command[] = [
   leaveCluster,
   waitCluster,
   updateCluster,
+  attach,
+  detach,
+  up,
+  down,
+  ...buttonCommands,
+  waitConnect,
+  waitResource,
+  waitUmountCommand,
+  ...viewWaits,
+  ...valueCommands,
   trustCreate,
   trustJoin,
   createUuid,

@@ -29,6 +29,8 @@ interface Wait {
   reached(): boolean;
   /** Line per second while waiting; `left` are seconds. */
   line(left: number): string;
+  /** The line is a warning. */
+  isWarning?: boolean;
   done(): string;
   /** Directories and links that may bring it. */
   look: readonly string[];
@@ -47,7 +49,9 @@ async function waitFor(job: Job, wait: Wait): Promise<void> {
   }
   for (let sinceSaidMs = SAY_MS; !wait.reached(); sinceSaidMs += LOOK_MS) {
     if (sinceSaidMs >= SAY_MS) {
-      out.say(wait.line(session.budget.leftSeconds));
+      const line = wait.line(session.budget.leftSeconds);
+      if (wait.isWarning) out.warn(line);
+      else out.say(line);
       sinceSaidMs = 0;
     }
     if (!(await session.budget.sleep(LOOK_MS))) throw new TimedOut(wait.timeout, wait.hints ?? []);
@@ -108,6 +112,7 @@ export async function waitDevice(job: Job, wanted: boolean): Promise<void> {
       return isThere === wanted;
     },
     line: () => `device '${device}' ${wanted ? 'not yet present' : 'has not yet disappeared'}`,
+    isWarning: !wanted,
     done: () => `device '${device}' is ${wanted ? 'present' : 'no longer present'}`,
     look: [path, paths.primary(job.resource)],
     timeout: 'Timeout reached.',
@@ -118,7 +123,7 @@ export async function waitDevice(job: Job, wanted: boolean): Promise<void> {
 function checkDeviceCanCome(job: Job): void {
   if (job.session.dryRun) return;
   if (job.snapshot.primary(job.resource) !== job.host) {
-    throw new Dying(`device '${deviceOf(job)}' cannot appear: '${job.host}' is not designated primary any more`);
+    throw new Dying(`device '${deviceOf(job)}' cannot appear: '${job.host}' is not designated primary`);
   }
   const status = job.session.tree.readText(`resource-${job.resource}/logstatus-${job.host}.status`) ?? '';
   const bad = status.split('\n').find((line) => /error/i.test(line));
