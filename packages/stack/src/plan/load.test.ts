@@ -30,6 +30,30 @@ describe('Loading a stack', () => {
     assert.deepEqual(paramsOf(plan, 'disk'), { path: 'hi-7-65536-true', direct: true });
   });
 
+  describe('with a directory of logs', () => {
+    const text =
+      'vars: { logs: { type: log-directory } }\n' +
+      'bricks:\n  log: { type: bio, each: "${logs}", params: { path: "${item.path}" } }\n' +
+      '  disk: { type: bio, params: { path: "${logs.mode}" }, on: "logs.mode == \'logging\' && logs.start == 0" }';
+
+    it('has no logs until somebody says which there are, and tells where to look', () => {
+      const { plan, logDirectories } = load(text, { logs: '/mars/r' });
+      assert.deepEqual([logDirectories, plan.vars, names(plan)], [{ logs: '/mars/r' }, { logs: [] }, ['disk']]);
+    });
+
+    it('has a family once they are known, and facts that say what to do with them', () => {
+      const { plan, logDirectories } = load(text, { logs: LOGS });
+      assert.deepEqual([logDirectories, names(plan).sort()], [{}, ['disk', 'log:1', 'log:2']]);
+      assert.deepEqual(paramsOf(plan, 'disk').path, { $late: [{ fact: 'logs.mode' }] });
+    });
+
+    it('refuses facts that it does not have', () => {
+      const { problems } = failure(HEAD + text.replace('logs.mode ==', 'logs.mood =='));
+      assert.equal(problems.length, 2); // the variable has no value either
+      assert.match(JSON.stringify(problems), /a log directory has no fact \\"mood\\"/);
+    });
+  });
+
   it('leaves "$${" alone', () => {
     const { plan } = load('bricks: { disk: { type: bio, params: { path: "/x/$${y}" } } }');
     assert.equal(paramsOf(plan, 'disk').path, '/x/${y}');

@@ -26,6 +26,11 @@ export interface LoadedStack {
   plan: StackPlan;
   /** Values of the secret variables; kept apart, so that the plan can be shown to anybody. */
   secrets: Record<string, string>;
+  /**
+   * Variable → directory, of the `log-directory` variables. Their lists are empty until somebody (`LogKeeper` of marsd) recovers
+   * what is there, loads the stack again with the list of logs as value, and supplies the facts `<variable>.mode` …
+   */
+  logDirectories: Record<string, string>;
 }
 
 /**
@@ -67,7 +72,10 @@ export function checkStack(sources: string | StackSource | readonly StackSource[
   return { plan: null, overlays: overlays.map(overlayName) };
 }
 
-const NO_VARS: Variables = { types: new Map(), values: new Map(), secrets: new Map(), missing: new Set() };
+const NO_VARS: Variables = {
+  ...{ types: new Map(), values: new Map(), secrets: new Map() },
+  ...{ logDirectories: new Map(), missing: new Set() },
+};
 
 function load(
   sources: string | StackSource | readonly StackSource[],
@@ -91,7 +99,7 @@ function buildOrCollect(
     return build(doc, overlays, options, true, new Problems());
   } catch (error) {
     problems.addError(error);
-    return { plan: undefined as never, secrets: {} };
+    return { plan: undefined as never, secrets: {}, logDirectories: {} };
   }
 }
 
@@ -170,7 +178,11 @@ function build(
   // Only a plan whose wires all lead somewhere can be checked as a whole.
   const isSound = checkStructure(raw, declared, doc, registry, problems);
   problems.throwIfAny();
-  return { plan: isSound ? withOverlays(raw, read, problems) : raw, secrets: Object.fromEntries(vars.secrets) };
+  return {
+    plan: isSound ? withOverlays(raw, read, problems) : raw,
+    secrets: Object.fromEntries(vars.secrets),
+    logDirectories: Object.fromEntries(vars.logDirectories),
+  };
 }
 
 function withOverlays(raw: StackPlan, overlays: readonly Overlay[], problems: Problems): StackPlan {

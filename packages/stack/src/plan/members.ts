@@ -141,8 +141,8 @@ function itemsOf(
   const list = listName(each);
   const place = doc.places.value(path);
   const type = vars.types.get(list);
-  if (type !== 'list') {
-    const lists = [...vars.types].filter(([, t]) => t === 'list').map(([name]) => name);
+  if (type !== 'list' && type !== 'log-directory') {
+    const lists = [...vars.types].filter(([, t]) => t === 'list' || t === 'log-directory').map(([name]) => name);
     const text = type === undefined ? `there is no variable "${list}"` : `"${list}" is no list, it is a ${type}`;
     problems.add(ErrorCode.BAD_VARIABLE, text, {
       hint: lists.length > 0 ? didYouMean(list, lists) : 'Declare it under "vars:" with "type: list".',

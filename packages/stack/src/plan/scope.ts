@@ -14,6 +14,9 @@ export const KNOWN_FACTS: readonly string[] = [
   ...['emergency', 'resource.shutdown', 'size'],
 ];
 
+/** What whoever keeps the logs of a `log-directory` variable says about them, as `<variable>.<fact>` (docs/stacks.md). */
+export const LOG_DIRECTORY_FACTS: readonly string[] = ['mode', 'start', 'end', 'serial'];
+
 /** One element of the list behind a family; `undefined` element = the list has no value (checking a template). */
 export interface Item {
   list: string;
@@ -118,7 +121,13 @@ export class Scope {
     if (KNOWN_FACTS.includes(name) || this.extraFacts.includes(name)) return { late: { fact: name } };
     const [base, fact] = splitFact(name);
     if (fact !== undefined && this.bricks.has(base)) return this.brickFact(base, fact);
+    if (fact !== undefined && this.vars.types.get(base) === 'log-directory') return this.logFact(name, fact);
     return this.unknown(name);
+  }
+
+  private logFact(name: string, fact: string): Meaning {
+    if (LOG_DIRECTORY_FACTS.includes(fact)) return { late: { fact: name } };
+    return { wrong: `a log directory has no fact "${fact}"`, hint: didYouMean(fact, LOG_DIRECTORY_FACTS) };
   }
 
   private unknown(name: string): Meaning {

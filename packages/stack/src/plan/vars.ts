@@ -4,7 +4,8 @@ import type { Problems } from '../problems.js';
 import type { SourceDocument } from '../source/documents.js';
 import type { VarValues } from './types.js';
 
-export type VarType = 'string' | 'path' | 'bytes' | 'integer' | 'boolean' | 'secret' | 'peer' | 'list';
+export type VarType =
+  'string' | 'path' | 'bytes' | 'integer' | 'boolean' | 'secret' | 'peer' | 'list' | 'log-directory';
 
 interface VarDeclaration {
   type: VarType;
@@ -18,6 +19,8 @@ export interface Variables {
   /** Everything but secrets. */
   values: ReadonlyMap<string, unknown>;
   secrets: ReadonlyMap<string, string>;
+  /** Directories of the `log-directory` variables; as values they are lists, filled by whoever keeps the logs. */
+  logDirectories: ReadonlyMap<string, string>;
   /** Declared, but without a value; empty unless the caller allows it. */
   missing: ReadonlySet<string>;
 }
@@ -31,6 +34,7 @@ const TYPE_HELP: Readonly<Record<VarType, string>> = {
   secret: 'a text (it is never shown)',
   peer: 'a host, or host:port',
   list: 'a list: [a, b] in YAML or JSON, or a,b on the command line',
+  'log-directory': 'the path of a directory',
 };
 
 /** Gives every declared variable its value: the caller's, else the default. Texts are read as the declared type. */
@@ -38,6 +42,7 @@ export function resolveVars(doc: SourceDocument, given: VarValues, mayMiss: bool
   const declared = (doc.value as { vars?: Record<string, VarDeclaration> }).vars ?? {};
   const values = new Map<string, unknown>();
   const secrets = new Map<string, string>();
+  const logDirectories = new Map<string, string>();
   const missing = new Set<string>();
   refuseUnknown(declared, given, doc, problems);
   for (const [name, declaration] of Object.entries(declared)) {
@@ -51,11 +56,15 @@ export function resolveVars(doc: SourceDocument, given: VarValues, mayMiss: bool
     const value = readAs(declaration.type, raw);
     if (value === undefined) addMisfit(name, declaration, raw, isGiven, doc, problems);
     else if (declaration.type === 'secret') secrets.set(name, value as string);
-    else values.set(name, value);
+    else if (declaration.type === 'log-directory' && typeof value === 'string') {
+      logDirectories.set(name, value);
+      values.set(name, []);
+    } else values.set(name, value);
     // A variable with a wrong value counts as missing, so that nothing that uses it is reported a second time.
     if (value === undefined) missing.add(name);
   }
-  return { types: new Map(Object.entries(declared).map(([name, { type }]) => [name, type])), values, secrets, missing };
+  const types = new Map(Object.entries(declared).map(([name, { type }]) => [name, type]));
+  return { types, values, secrets, logDirectories, missing };
 }
 
 /** The value as that type, or `undefined`. */
@@ -75,6 +84,8 @@ export function readAs(type: VarType, raw: unknown): unknown {
       return raw === true || raw === 'true' ? true : raw === false || raw === 'false' ? false : undefined;
     case 'list':
       return readList(raw);
+    case 'log-directory':
+      return Array.isArray(raw) ? readList(raw) : readAs('path', raw);
   }
 }
 

@@ -25,7 +25,7 @@ const LIMIT_MS = 30_000;
 export interface StackBench {
   /** Types as the owner of the stacks knows them. */
   readonly registry: BrickRegistry;
-  open(loaded: LoadedStack & { facts: Facts }): Promise<StackHandle>;
+  open(loaded: Pick<LoadedStack, 'plan' | 'secrets'> & { facts: Facts }): Promise<StackHandle>;
   /** Waits for the promise; on a virtual clock that makes time go on. */
   settle<T>(promise: Promise<T>): Promise<T>;
   /** Lets so much time of the stack pass. */
