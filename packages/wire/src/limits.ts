@@ -22,8 +22,14 @@ export const HANDSHAKE_TIMEOUT_MS = 10_000;
 export const MAX_PENDING = 64;
 export const MAX_PENDING_PER_ADDRESS = 16;
 
+/** Former certificates that may vouch for the next one, so hosts that were off for years (a life is one year) still know each other. */
+export const MAX_SUCCESSIONS = 4;
+
 /** Open channels of one host: one for the tree, up to four each for logs, sync and bricks, and old ones not yet noticed dead. */
 export const MAX_CHANNELS_PER_HOST = 64;
+
+/** Joins under way at one host. */
+export const MAX_JOINS = 16;
 
 /** Structs that a peer may define on one channel, and what each may be. */
 export const MAX_STRUCTS = 256;
@@ -63,3 +69,12 @@ export const CONNECT_TIMEOUT_MS = 5_000;
 export const MAX_REMEMBERED_REFUSALS = 256;
 /** The same refusal is logged again after this time, with the number of repeats, ms. */
 export const REFUSAL_LOG_INTERVAL_MS = 3_600_000;
+
+/** A join token is good for this long, ms. Source: decided.md, *Trust* */
+export const TOKEN_LIFE_MS = 3_600_000;
+
+/** Invitations that one host has open; each is a small file until it expires. */
+export const MAX_OPEN_INVITES = 256;
+
+/** From the connection to the answer of a join, ms. */
+export const JOIN_TIMEOUT_MS = 20_000;

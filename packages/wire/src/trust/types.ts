@@ -1,4 +1,4 @@
-import type { NetAddress, TlsCredentials, TlsRefusal } from '@mars/brick-core';
+import type { TlsCredentials, TlsRefusal } from '@mars/brick-core';
 
 /** A certificate that this host had before, and its word (a signature) that the next one is its own. */
 export interface Succession {
@@ -91,8 +91,6 @@ export type TrustState =
       readonly fingerprintHex: string;
       readonly caFingerprintHex: string;
       readonly expiresMs: number;
-      /** This host has made the authority: its own daemon writes its fingerprint into the tree. */
-      readonly isCreator: boolean;
     };
 
 /** What a joining host has got; it is already in its `.trust/`. */
@@ -100,7 +98,7 @@ export interface JoinResult {
   readonly inviter: string;
   /** The tree of the new member should hold this as `userspace/tls-INVITER`, and `ips/ip-INVITER`, so that it lets the inviter in. */
   readonly inviterFingerprintHex: string;
-  readonly inviterAddress: NetAddress;
+  readonly inviterAddress: { readonly host: string; readonly port: number };
   readonly uuid: string;
   /** Of the own new certificate. */
   readonly fingerprintHex: string;
