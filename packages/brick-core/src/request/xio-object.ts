@@ -225,7 +225,10 @@ export class XioObject {
     this.stack[this.sp - 1]!.complete(this);
   }
 
-  /** Pops the base consumer. Called by the pool only, when the consumer frees the object. */
+  /**
+   * Pops the base consumer: the request is over. Called by the pool when the consumer frees the object, and by a consumer that
+   * keeps a completed one for its next request: until then it is not under way, and the wire that it came through may change.
+   */
   unwind(): void {
     invariant(this.sp <= 1, 'a request was freed while completers still wait for it');
     this.pushed = null;

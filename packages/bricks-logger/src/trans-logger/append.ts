@@ -337,6 +337,7 @@ export class Appender {
   private writeDone(o: XioObject): void {
     crashPoint('logger.after-append');
     const write = this.writeOf(o);
+    o.unwind();
     if (o.err < 0) {
       write.state = 'failed';
       this.isStalled = true;
@@ -405,6 +406,7 @@ export class Appender {
   private syncDone(o: XioObject): void {
     const slot = this.syncing!;
     this.syncing = null;
+    o.unwind();
     if (o.err < 0) {
       slot.syncErr = o.err;
       this.isStalled = true;

@@ -1,9 +1,9 @@
-import type { BrickContext, Clock, Completer, ObjectOwner, XioInput, XioObject } from '@mars/brick-core';
+import type { BrickContext, Clock, Completer, FaultOwner, ObjectOwner, XioInput, XioObject } from '@mars/brick-core';
 
 /** What the brick lends to its parts. */
 export interface LoggerHouse {
   /** Owns the requests that the parts take. */
-  readonly brick: ObjectOwner;
+  readonly brick: ObjectOwner & FaultOwner & { readonly rank: number };
   readonly ctx: BrickContext;
   readonly clock: Clock;
   readonly data: XioInput;

@@ -5,7 +5,6 @@ import {
   OP_WRITE,
   SUPPORT_NONE,
   SUPPORT_NATIVE,
-  type BrickClass,
   type XioInfo,
   type XioObject,
 } from '@mars/brick-core';

@@ -103,7 +103,7 @@ export class Logging {
   // ------------------------------------------------------------------------------------------------------------ power
 
   /** @throws MarsError START_FAILED, LIMIT_REACHED */
-  open({ engine }: { engine: DigestEngine }): void {
+  open(engine: DigestEngine): void {
     const slot = this.rotation.first();
     const { digest, compression } = this.params;
     const hasMemory =

@@ -127,5 +127,4 @@ export const LIVE_PARAMS = [
   'writeback-maxage',
   'writeback-parallel',
   'replay-end',
-  'continuous',
 ];

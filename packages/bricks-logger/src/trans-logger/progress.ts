@@ -139,6 +139,7 @@ export class Progress {
 
   private flushed(o: XioObject): void {
     this.isFlushing = false;
+    o.unwind();
     if (o.err < 0) return this.flushFailed(o.err);
     this.flushedLsn = this.flushingLsn;
     this.report();

@@ -3,6 +3,7 @@ import type { Appender } from './append.js';
 import type { Gate } from './gate.js';
 import type { LoggerHouse } from './house.js';
 import type { LogInput } from './log-input.js';
+import { firstSerial, namedSerial } from './serial.js';
 
 /**
  * The slots of the log port: which file is written, and when the next one takes over.
@@ -32,7 +33,7 @@ export class Rotation {
    */
   first(): LogInput {
     const wired = this.slots.filter((slot) => slot.wire.connected);
-    const serials = wired.map((slot) => this.firstSerial(slot.nr));
+    const serials = wired.map((slot) => firstSerial(this.house, slot.nr));
     const slot = wired[serials.indexOf(Math.min(...serials))]!;
     for (const other of this.slots) other.state = 'free';
     if (!this.isEmpty(slot)) throw notEmptyError(this.house.providerName(slot.nr));
@@ -45,7 +46,7 @@ export class Rotation {
   look(log: Logger): boolean {
     const slot = this.candidate();
     if (slot === null || !this.gate.isBetweenRequests) return false;
-    const serial = this.serialOf(slot.nr) ?? this.log.current.serial + 1;
+    const serial = namedSerial(this.house, slot.nr) ?? this.log.current.serial + 1;
     if (!this.isFit(slot, serial, log)) return false;
     slot.begin(serial, this.log.current.endLsn);
     this.log.switchTo(slot);
@@ -86,17 +87,6 @@ export class Rotation {
 
   private isEmpty(slot: LogInput): boolean {
     return slot.wire.info(this.info) >= 0 && this.info.size === 0 && (this.info.caps & CAP_GROW) !== 0;
-  }
-
-  private firstSerial(nr: number): number {
-    const { 'log-seq': configured } = this.house.ctx.params as { 'log-seq': number };
-    return this.serialOf(nr) ?? (configured > 0 ? configured : 1);
-  }
-
-  /** Members of a family are called `log:17`, or after the file: `log:log-000000017-host`. */
-  private serialOf(nr: number): number | undefined {
-    const match = /:(?:log-)?(\d{1,15})(?:-.*)?$/.exec(this.house.providerName(nr));
-    return match === null ? undefined : Number(match[1]);
   }
 }
 

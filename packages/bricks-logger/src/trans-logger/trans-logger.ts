@@ -25,8 +25,10 @@ import { DIGEST_ENGINE } from '../digest-engine.js';
 import { portableDigestEngine, type DigestEngine } from '../log-format/digests.js';
 import { LOGGER_FAULTS, NO_FAULTS, type LoggerFaults } from './faults.js';
 import { LOG_SLOTS, MAX_LEN_BYTES, REGION_BYTES, SECTOR_BYTES } from './limits.js';
+import type { LoggerHouse } from './house.js';
 import { Logging } from './logging.js';
 import { LIVE_PARAMS, transLoggerParams } from './params.js';
+import { Replaying } from './replaying.js';
 import { LOG_STAMPS, LoopStamps, type LogStamps } from './stamps.js';
 
 /**
@@ -68,6 +70,8 @@ import { LOG_STAMPS, LoopStamps, type LogStamps } from './stamps.js';
 })
 export class TransLoggerBrick extends BrickBase {
   private logging!: Logging;
+  /** Null in logging mode. */
+  private replaying: Replaying | null = null;
 
   constructor(
     @inject(CLOCK) private readonly clock: Clock,
@@ -80,20 +84,21 @@ export class TransLoggerBrick extends BrickBase {
 
   protected override attached(): void {
     const logs = Array.from({ length: LOG_SLOTS }, (_, nr) => this.input('log', nr));
-    this.logging = new Logging(
-      {
-        brick: this,
-        ctx: this.ctx,
-        clock: this.clock,
-        data: this.input('data'),
-        completer: (complete) => this.completer(complete),
-        plug: () => this.plug(),
-        providerName: (nr) => this.wires.get('log')![nr]!.provider?.name ?? '',
-      },
-      logs,
-      this.stamps ?? new LoopStamps(this.clock),
-      this.faults ?? NO_FAULTS,
-    );
+    const house = this.house();
+    this.logging = new Logging(house, logs, this.stamps ?? new LoopStamps(this.clock), this.faults ?? NO_FAULTS);
+    if (this.ctx.params.mode === 'replay') this.replaying = new Replaying(house, logs[0]!);
+  }
+
+  private house(): LoggerHouse {
+    return {
+      brick: this,
+      ctx: this.ctx,
+      clock: this.clock,
+      data: this.input('data'),
+      completer: (complete) => this.completer(complete),
+      plug: () => this.plug(),
+      providerName: (nr) => this.wires.get('log')![nr]!.provider?.name ?? '',
+    };
   }
 
   info(into: XioInfo): number {
@@ -104,7 +109,7 @@ export class TransLoggerBrick extends BrickBase {
     into.maxLen = Math.min(MAX_LEN_BYTES, into.maxLen);
     into.caps &= CAP_ORDERED | CAP_REMOTE | CAP_ROTATIONAL | CAP_WHOLE;
     into.fua = into.zero = into.cache = SUPPORT_NONE;
-    if (this.isReplaying) return 0;
+    if (this.replaying !== null) return 0;
     into.caps |= CAP_WRITE | CAP_FLUSH | CAP_WHOLE;
     into.fua = into.zero = SUPPORT_NATIVE;
     return 0;
@@ -123,11 +128,13 @@ export class TransLoggerBrick extends BrickBase {
   }
 
   protected override start(): void {
-    this.logging.open({ engine: this.engine ?? portableDigestEngine });
+    const engine = this.engine ?? portableDigestEngine;
+    if (this.replaying === null) this.logging.open(engine);
+    else this.replaying.open(engine);
   }
 
   protected override draining(): Promise<void> {
-    return this.logging.end();
+    return this.replaying === null ? this.logging.end() : this.replaying.end();
   }
 
   protected override stop(): void {
@@ -147,19 +154,17 @@ export class TransLoggerBrick extends BrickBase {
   }
 
   protected override inputChanged(input: XioInput): void {
-    if (input.name === 'log') this.logging.logChanged(input);
-    else this.ctx.infoChanged();
+    if (input.name === 'data') return this.ctx.infoChanged();
+    this.logging.logChanged(input);
+    this.replaying?.logChanged();
   }
 
   protected override liveParam(): void {
     this.logging.applyParams();
+    this.replaying?.applyParams();
   }
 
   override slotIdle(port: string, nr: number): boolean {
     return port !== 'log' || this.logging.isSlotIdle(nr);
-  }
-
-  private get isReplaying(): boolean {
-    return this.ctx.params.mode === 'replay';
   }
 }

@@ -209,8 +209,11 @@ export class Writeback {
     state.region = null;
     this.writeUs.add(this.house.clock.nowUs - state.enteredUs);
     if (o.err < 0) region.err = o.err;
-    if (o === this.reserve) this.isReserveUsed = false;
-    else this.house.ctx.pool.free(o);
+    if (o !== this.reserve) this.house.ctx.pool.free(o);
+    else {
+      o.unwind();
+      this.isReserveUsed = false;
+    }
     region.underWay--;
     this.runsUnderWay--;
     this.house.plug();
