@@ -11,6 +11,7 @@ export type { VolumeOptions } from './disk/volume.js';
 export { SimFiles } from './files.js';
 export { SimRing } from './ring.js';
 export { SimNet } from './net/net.js';
+export { SimSecureNet, simCredentials, simFingerprint } from './net/secure-net.js';
 export { SimNetwork } from './net/network.js';
 export { DEFAULT_LINK, type LinkOptions } from './net/link.js';
 export { fileHolds, noLeaks } from './checkers.js';

@@ -15,6 +15,7 @@ import { SimDisk, type DiskOptions } from '../disk/disk.js';
 import { SimFiles } from '../files.js';
 import { DEFAULT_SIM_ARENA_BYTES, DEFAULT_SIM_OBJECTS, RING_TAGS_PER_OBJECT } from '../limits.js';
 import { SimNet } from '../net/net.js';
+import { SimSecureNet } from '../net/secure-net.js';
 import { SimRing } from '../ring.js';
 import type { Latency } from '../random.js';
 import { Life, isHostCrash, type CrashKind } from './life.js';
@@ -53,6 +54,7 @@ export class SimHost {
   random!: SeededRandom;
   files!: SimFiles;
   net!: SimNet;
+  secureNet!: SimSecureNet;
   container!: DependencyContainer;
   private readonly rings: SimRing[] = [];
   private lives = 0;
@@ -102,6 +104,7 @@ export class SimHost {
     this.disk.start();
     this.files = new SimFiles(world, life, this.disk, this.clock);
     this.net = new SimNet(world.net, this.name, life);
+    this.secureNet = new SimSecureNet(this.net, this.loop);
     this.rings.length = 0;
     const ring = this.openRing();
     this.loop.useRing(new RingQueue(ring, null, RING_TAGS_PER_OBJECT * (options.poolObjects ?? DEFAULT_SIM_OBJECTS)));
@@ -111,6 +114,7 @@ export class SimHost {
       random: this.random,
       files: this.files,
       net: this.net,
+      secureNet: this.secureNet,
       log: options.log ?? silentLogger,
     });
     if (options.boot) this.run(() => options.boot!(this));
