@@ -5,6 +5,7 @@ import {
   CAP_WRITE,
   SUPPORT_NONE,
   type Completer,
+  type FaultOwner,
   type Counter,
   type Loop,
   type ObjectOwner,
@@ -50,7 +51,7 @@ export interface ExportParts {
   ring: RingQueue;
   input: XioInput;
   /** The brick: owner and completer of all objects. */
-  brick: Completer & ObjectOwner & { readonly rank: number };
+  brick: Completer & ObjectOwner & FaultOwner & { readonly rank: number };
   /** Aspect slot of the brick. */
   slot: number;
   /** Requests of one connection under way at the same time. */
@@ -122,6 +123,11 @@ export class NbdExport implements ExportFacts {
     this.parts.clientsChanged(this.sessions.size);
     if (this.isDraining) session.end(); // its handshake was already over
     this.sweepLater();
+  }
+
+  /** Code of this front end threw: it is the brick's. */
+  onFault(error: unknown, work: unknown): void {
+    this.brick.onFault(error, work);
   }
 
   /** Called by the timer: looks for payloads that do not come. */

@@ -1,4 +1,4 @@
-import type { Arena, Logger, Loop, RingQueue, TlsServer } from '@mars/brick-core';
+import type { Arena, FaultOwner, Logger, Loop, RingQueue, TlsServer } from '@mars/brick-core';
 import { Handshake, type ExportDirectory, type TlsPolicy } from '../nbd/handshake.js';
 import type { NbdExport } from './export.js';
 import { Replies } from './replies.js';
@@ -10,7 +10,7 @@ import { StreamBuffer } from './stream-buffer.js';
 const OUTPUT_BYTES = 4096;
 
 /** What a greeter needs from its listener. */
-export interface Reception extends ExportDirectory<NbdExport> {
+export interface Reception extends ExportDirectory<NbdExport>, FaultOwner {
   readonly loop: Loop;
   readonly ring: RingQueue;
   readonly log: Logger;
@@ -86,6 +86,11 @@ export class Greeter implements SocketOwner {
     this.stream.close();
     this.releaseOutput();
     this.home.ended(this);
+  }
+
+  onFault(error: unknown, work: unknown): void {
+    this.home.onFault(error, work);
+    this.end('this server is out of order');
   }
 
   private pump(): void {

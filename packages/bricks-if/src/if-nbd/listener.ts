@@ -16,7 +16,7 @@ import type { TlsPolicy } from '../nbd/handshake.js';
 import { addressText } from './address.js';
 import type { NbdExport } from './export.js';
 import { Greeter, type Reception } from './greeter.js';
-import { RingSocket } from './ring-socket.js';
+import { NOBODY, RingSocket } from './ring-socket.js';
 
 /** How often overdue handshakes are looked for, ms. */
 const SWEEP_MS = 1000;
@@ -131,6 +131,12 @@ export class NbdListener implements RingClient, Reception {
     this.accept();
   }
 
+  /** Code of ours threw: every brick that is served here is told, because each of them relies on it. */
+  onFault(error: unknown, work: unknown): void {
+    if (this.exports.size === 0) throw error;
+    for (const item of [...this.exports.values()]) item.onFault(error, work);
+  }
+
   tune(fd: number): void {
     this.ring.sockets!.tune(fd, { sendBytes: SOCKET_BUFFER_BYTES, receiveBytes: SOCKET_BUFFER_BYTES });
   }
@@ -170,7 +176,7 @@ export class NbdListener implements RingClient, Reception {
     const socket = new RingSocket(fd, this.ring, this.loop);
     if (this.isStopping || this.greeters.size + this.sessions >= this.settings.maxConnections) {
       this.turnedAway++;
-      socket.owner = UNWANTED;
+      socket.owner = NOBODY;
       return socket.destroy();
     }
     this.tune(fd);
@@ -208,8 +214,6 @@ export class NbdListener implements RingClient, Reception {
     if (this.greeters.size > 0) this.sweepLater();
   }
 }
-
-const UNWANTED = { received: () => {}, sent: () => {}, closed: () => {} };
 
 function acceptAgain(listener: NbdListener): void {
   listener.resume();

@@ -22,7 +22,19 @@ export interface SocketOwner {
   sent(result: number): void;
   /** Nothing of the socket is under way any more, and its descriptor is gone. Exactly once. */
   closed(): void;
+  /** Code of the owner has thrown: it tells its brick, and ends the connection. */
+  onFault(error: unknown, work: unknown): void;
 }
+
+/** Owns sockets that nobody wants any more. */
+export const NOBODY: SocketOwner = {
+  received: () => {},
+  sent: () => {},
+  closed: () => {},
+  onFault: (error) => {
+    throw error;
+  },
+};
 
 /**
  * One connected socket of a ring, at most one receive and one send under way, closed exactly once and only after both have
@@ -39,6 +51,8 @@ export class RingSocket implements RingClient, Batcher {
   receiving = false;
   sending = false;
   owner!: SocketOwner;
+  /** The owner before the last change, for faults of its very last call. */
+  private former: SocketOwner = NOBODY;
   private isShutSent = false;
   private isShutDone = false;
   private isLate = false;
@@ -77,6 +91,7 @@ export class RingSocket implements RingClient, Batcher {
   giveAway(): number {
     invariant(!this.isBusy, 'nbd: a socket was given away with an operation under way');
     this.state = 'closed';
+    this.former = this.owner;
     this.owner = NOBODY;
     return this.fd;
   }
@@ -131,13 +146,17 @@ export class RingSocket implements RingClient, Batcher {
   }
 
   private ended(): void {
-    const { owner } = this;
+    this.former = this.owner;
     this.owner = NOBODY;
-    owner.closed();
+    this.former.closed();
+  }
+
+  /** The owner threw in one of our calls; what was to be done behind that call is done now. */
+  onFault(error: unknown, work: unknown): void {
+    (this.owner === NOBODY ? this.former : this.owner).onFault(error, work);
+    if (this.state !== 'open') this.wind();
   }
 }
-
-const NOBODY: SocketOwner = { received: () => {}, sent: () => {}, closed: () => {} };
 
 function lingerIsOver(socket: RingSocket): void {
   socket.lingerIsOver();

@@ -141,6 +141,12 @@ export class Session implements SocketOwner, Batcher, Permissions {
     this.onClosed();
   }
 
+  /** What is under way for this client comes back to us, or to the brick below, when that is switched off. */
+  onFault(error: unknown, work: unknown): void {
+    this.target.onFault(error, work);
+    this.destroy();
+  }
+
   private endIfIdle(): void {
     if (this.state === 'ending' && this.issued === 0 && this.replies.isEmpty) this.destroy();
   }

@@ -17,6 +17,7 @@ import {
   OPT_EXPORT_NAME,
   OPT_GO,
   OPT_SET_META_CONTEXT,
+  OPT_STARTTLS,
   OPT_STRUCTURED_REPLY,
   REP_ACK,
   REP_ERR_POLICY,
@@ -45,7 +46,8 @@ export interface ExportTerms {
   contextId: number;
 }
 
-type State = 'greeting' | 'structured' | 'context' | 'go' | 'name' | 'done' | 'failed';
+/** `secure`: the server waits for a TLS handshake; go on with {@link ClientHandshake.secured} behind it. */
+type State = 'greeting' | 'starttls' | 'secure' | 'structured' | 'context' | 'go' | 'name' | 'done' | 'failed';
 
 /**
  * Client side of the fixed newstyle handshake: bytes in, bytes out, no I/O. It asks for structured replies, then for
@@ -71,7 +73,11 @@ export class ClientHandshake {
   private replies = 0;
   private readonly name: Uint8Array;
 
-  constructor(exportName: string) {
+  /** @param wantsTls nothing but the wish for TLS is said in the clear */
+  constructor(
+    exportName: string,
+    private readonly wantsTls = false,
+  ) {
     this.name = new TextEncoder().encode(exportName);
   }
 
@@ -85,7 +91,7 @@ export class ClientHandshake {
   /** @returns how many bytes it used; 0 = more are needed, or it is over */
   consume(bytes: Uint8Array): number {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    if (this.state === 'done' || this.state === 'failed') return 0;
+    if (this.state === 'done' || this.state === 'failed' || this.state === 'secure') return 0;
     if (this.state === 'greeting') return this.greeting(view);
     if (this.state === 'name') return this.nameReply(view);
     return this.optionReply(view);
@@ -101,8 +107,14 @@ export class ClientHandshake {
     this.noZeroes = (flags & FLAG_NO_ZEROES) !== 0;
     const hello = new Uint8Array(4);
     new DataView(hello.buffer).setUint32(0, FLAG_FIXED_NEWSTYLE | (this.noZeroes ? FLAG_NO_ZEROES : 0));
-    this.ask('structured', OPT_STRUCTURED_REPLY, [], hello);
+    if (this.wantsTls) this.ask('starttls', OPT_STARTTLS, [], hello);
+    else this.ask('structured', OPT_STRUCTURED_REPLY, [], hello);
     return GREETING_BYTES;
+  }
+
+  /** The TLS handshake is done: what follows is said in secret. */
+  secured(): void {
+    this.ask('structured', OPT_STRUCTURED_REPLY, []);
   }
 
   private optionReply(view: DataView): number {
@@ -119,10 +131,16 @@ export class ClientHandshake {
   }
 
   private understand(type: number, data: DataView): void {
-    if (type === REP_ERR_TLS_REQD) this.fail('it demands TLS');
+    if (this.state === 'starttls') this.tlsReply(type, data);
+    else if (type === REP_ERR_TLS_REQD) this.fail('it demands TLS');
     else if (this.state === 'structured') this.structuredReply(type);
     else if (this.state === 'context') this.contextReply(type, data);
     else this.goReply(type, data);
+  }
+
+  private tlsReply(type: number, data: DataView): void {
+    if (type === REP_ACK) this.state = 'secure';
+    else this.fail(`it does no TLS${type >= REP_ERROR_BIT ? said(data) : ''}`);
   }
 
   private structuredReply(type: number): void {
@@ -205,7 +223,12 @@ export class ClientHandshake {
   }
 }
 
-const OPTION_OF = { structured: OPT_STRUCTURED_REPLY, context: OPT_SET_META_CONTEXT, go: OPT_GO };
+const OPTION_OF = {
+  starttls: OPT_STARTTLS,
+  structured: OPT_STRUCTURED_REPLY,
+  context: OPT_SET_META_CONTEXT,
+  go: OPT_GO,
+};
 
 function refusal(type: number, data: DataView): string {
   if (type === REP_ERR_UNKNOWN) return 'it has no export of that name';

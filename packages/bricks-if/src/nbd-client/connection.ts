@@ -5,24 +5,25 @@ import {
   errnoName,
   invariant,
   type Batcher,
+  type FaultOwner,
   type Loop,
-  type NetAddress,
   type RingQueue,
   type XioObject,
 } from '@mars/brick-core';
-import { RingSocket, type SocketOwner } from '../if-nbd/ring-socket.js';
+import type { RingSocket, SocketOwner } from '../if-nbd/ring-socket.js';
 import { StreamBuffer } from '../if-nbd/stream-buffer.js';
-import { INLINE_WRITE_BYTES, MAX_SEND_BYTES, MAX_SEND_SPANS, SOCKET_BUFFER_BYTES } from '../limits.js';
+import { INLINE_WRITE_BYTES, MAX_SEND_BYTES, MAX_SEND_SPANS } from '../limits.js';
 import { CMD_DISC, REQUEST_BYTES, REQUEST_MAGIC } from '../nbd/protocol.js';
 import type { Call } from './call.js';
 import { CallQueue } from './call-queue.js';
-import { ClientHandshake, type ExportTerms } from './client-handshake.js';
-import { CLIENT_DEPTH, CONNECT_MS, HEADERS_BYTES, HEADER_STRIDE } from './limits.js';
+import type { ExportTerms } from './client-handshake.js';
+import { CLIENT_DEPTH, HEADERS_BYTES, HEADER_STRIDE } from './limits.js';
+import { Opening, type Destination } from './opening.js';
 import { ReplyReader, type ReplySink } from './reply-reader.js';
 import { writeRequest } from './request-header.js';
 
 /** Who uses the connections. */
-export interface ConnectionOwner extends Batcher {
+export interface ConnectionOwner extends Omit<Batcher, 'onFault'>, FaultOwner {
   callOf(o: XioObject): Call;
   /** The server has answered: `call.err` says how. */
   answered(call: Call): void;
@@ -32,12 +33,12 @@ export interface ConnectionOwner extends Batcher {
 
 /**
  * - `idle`: no socket
- * - `connecting`, `greeting`: on the way
+ * - `opening`: on the way (see `Opening`)
  * - `agreed`: the server has said what the export is; the owner looks at that, and calls `use`
  * - `open`: requests flow
  * - `closing`: no more; the socket winds down, and ends in `idle`
  */
-type State = 'idle' | 'connecting' | 'greeting' | 'agreed' | 'open' | 'closing';
+type State = 'idle' | 'opening' | 'agreed' | 'open' | 'closing';
 
 /**
  * One connection to the server, used again after each loss. It sends all that is due in one message per tick, and never gives
@@ -51,7 +52,6 @@ export class NbdConnection implements SocketOwner, ReplySink {
   private readonly stream: StreamBuffer;
   private headers = -1;
   private socket: RingSocket | null = null;
-  private handshake: ClientHandshake | null = null;
   private reader: ReplyReader | null = null;
   private direct = false;
   private readonly calls: (Call | null)[] = new Array<Call | null>(CLIENT_DEPTH).fill(null);
@@ -62,14 +62,13 @@ export class NbdConnection implements SocketOwner, ReplySink {
   private readonly inSend: (Call | null)[] = new Array<Call | null>(CLIENT_DEPTH).fill(null);
   private inSendCount = 0;
   private sendBytes = 0;
-  /** Bytes of the handshake that wait for room in the ring, or for the end of the send before. */
-  private output: Uint8Array | null = null;
-  private opening: { resolve: (terms: ExportTerms) => void; reject: (error: Error) => void } | null = null;
   private closedWaiters: (() => void)[] = [];
   private reason = '';
   /** From {@link use} to {@link close}: its end is a loss then. */
   private isUsed = false;
-  private epoch = 0;
+  /** When bytes came last, and when the first of the requests that are with the server now was sent, monotonic µs. */
+  private heardUs = 0.5;
+  private busySinceUs = 0.5;
 
   constructor(
     readonly number: number,
@@ -89,17 +88,21 @@ export class NbdConnection implements SocketOwner, ReplySink {
    * Connects, and agrees on the export.
    * @throws MarsError SOCKET; the connection is `idle` again then
    */
-  async open(address: NetAddress, exportName: string, signal: AbortSignal): Promise<ExportTerms> {
+  async open(to: Destination, signal: AbortSignal): Promise<ExportTerms> {
     invariant(this.state === 'idle', 'nbd-client: a connection was opened twice');
-    this.state = 'connecting';
+    this.state = 'opening';
     this.isUsed = false;
     try {
       this.allocate();
-      const fd = await this.connect(address, signal);
-      this.ring.sockets!.tune(fd, { sendBytes: SOCKET_BUFFER_BYTES, receiveBytes: SOCKET_BUFFER_BYTES });
-      return await this.greet(fd, exportName, signal);
+      const { loop, ring, stream, owner } = this;
+      const opening = new Opening({ loop, ring, stream, output: this.headers, faults: owner }, to);
+      const { socket, terms } = await opening.run(signal);
+      this.reader = new ReplyReader(loop.arena, stream, terms, this);
+      this.socket = socket;
+      socket.owner = this;
+      this.state = 'agreed';
+      return terms;
     } catch (error) {
-      await this.whenClosed();
       this.state = 'idle';
       this.release();
       throw error;
@@ -111,12 +114,13 @@ export class NbdConnection implements SocketOwner, ReplySink {
     if (this.state !== 'agreed') return false;
     this.isUsed = true;
     this.state = 'open';
+    this.receive();
     return true;
   }
 
   /** Ends it; says goodbye when nothing is under way. */
   async close(): Promise<void> {
-    if (this.isLive && this.handshake === null && this.load === 0 && !this.socket!.sending) this.sayGoodbye();
+    if (this.isLive && this.load === 0 && !this.socket!.sending) this.sayGoodbye();
     this.isUsed = false;
     this.fail('it was closed');
     await this.whenClosed();
@@ -124,7 +128,7 @@ export class NbdConnection implements SocketOwner, ReplySink {
   }
 
   private get isLive(): boolean {
-    return this.state === 'open' || this.state === 'agreed' || this.state === 'greeting';
+    return this.state === 'open' || this.state === 'agreed';
   }
 
   /** Queues a request; {@link flush} sends it. */
@@ -137,12 +141,11 @@ export class NbdConnection implements SocketOwner, ReplySink {
   flush(): void {
     const { socket } = this;
     if (socket === null || socket.sending || !this.isLive) return;
-    if (this.output !== null) this.sendOutput(socket);
-    else if (this.queue.length > 0) this.sendCalls(socket);
+    if (this.queue.length > 0) this.sendCalls(socket);
     this.receive();
   }
 
-  // -------------------------------------------------------------------------------------------------------- connecting
+  // ------------------------------------------------------------------------------------------------------------- memory
 
   private allocate(): void {
     if (this.headers < 0) this.headers = this.loop.arena.alloc(HEADERS_BYTES);
@@ -154,77 +157,6 @@ export class NbdConnection implements SocketOwner, ReplySink {
     this.stream.close();
     if (this.headers >= 0) this.loop.arena.release(this.headers);
     this.headers = -1;
-  }
-
-  private async connect(address: NetAddress, signal: AbortSignal): Promise<number> {
-    const sockets = this.ring.sockets!;
-    const bytes = sockets.encode(address);
-    this.loop.arena.u8.set(bytes, this.headers);
-    const fd = sockets.create(address);
-    const { epoch } = this;
-    let isOver = false;
-    const giveUp = (): void => {
-      if (!isOver && epoch === this.epoch) void this.ring.call((c, t) => this.ring.cancelFd(fd, c, t));
-    };
-    this.loop.after(CONNECT_MS, undefined, giveUp);
-    signal.addEventListener('abort', giveUp);
-    const result = await this.ring.call((c, t) => this.ring.connect(fd, this.headers, bytes.length, c, t));
-    isOver = true;
-    signal.removeEventListener('abort', giveUp);
-    if (result >= 0 && !signal.aborted) return fd;
-    sockets.close(fd);
-    signal.throwIfAborted();
-    throw new MarsError(ErrorCode.SOCKET, `cannot connect: ${errnoName(result)}`, { details: { errno: -result } });
-  }
-
-  private greet(fd: number, exportName: string, signal: AbortSignal): Promise<ExportTerms> {
-    this.socket = new RingSocket(fd, this.ring, this.loop);
-    this.socket.owner = this;
-    this.handshake = new ClientHandshake(exportName);
-    this.stream.head = this.stream.tail = 0;
-    this.state = 'greeting';
-    const epoch = ++this.epoch;
-    this.loop.after(CONNECT_MS, undefined, () => {
-      if (this.epoch === epoch && this.state === 'greeting') this.fail('it does not end the handshake');
-    });
-    const abort = (): void => this.fail('the connection is not wanted any more');
-    signal.addEventListener('abort', abort, { once: true });
-    const opened = new Promise<ExportTerms>((resolve, reject) => (this.opening = { resolve, reject }));
-    this.receive();
-    return opened.finally(() => signal.removeEventListener('abort', abort));
-  }
-
-  private shakeHands(): void {
-    const handshake = this.handshake!;
-    const { u8 } = this.loop.arena;
-    for (let used = 1; used > 0 && this.stream.available > 0;) {
-      used = handshake.consume(u8.subarray(this.stream.at, this.stream.at + this.stream.available));
-      this.stream.take(used);
-    }
-    this.output = handshake.takeOutput();
-    if (handshake.state === 'failed') this.fail(handshake.reason);
-    else if (handshake.state === 'done') this.isOpen(handshake.terms);
-    else if (this.stream.available === this.stream.capacity) this.fail('its answer is too long');
-  }
-
-  private isOpen(terms: ExportTerms): void {
-    this.reader = new ReplyReader(this.loop.arena, this.stream, terms, this);
-    this.handshake = null;
-    this.state = 'agreed';
-    this.opening!.resolve(terms);
-    this.opening = null;
-  }
-
-  private sendOutput(socket: RingSocket): void {
-    const bytes = this.output!;
-    if (bytes.length > HEADERS_BYTES) return this.fail('the export name is too long');
-    const vector = this.ring.vector(1);
-    if (vector < 0) return this.ring.awaitRoom(this.owner);
-    this.loop.arena.u8.set(bytes, this.headers);
-    this.ring.span(vector, 0, this.headers, bytes.length);
-    if (!socket.send(vector, 1)) return this.ring.awaitRoom(this.owner);
-    this.sendBytes = bytes.length;
-    this.output = null;
   }
 
   private sayGoodbye(): void {
@@ -241,6 +173,7 @@ export class NbdConnection implements SocketOwner, ReplySink {
   // ------------------------------------------------------------------------------------------------------------ sending
 
   private sendCalls(socket: RingSocket): void {
+    if (this.spareCount === CLIENT_DEPTH) this.busySinceUs = this.loop.nowUs;
     const spans = this.choose();
     const vector = this.ring.vector(spans);
     if (vector < 0) return this.unchoose();
@@ -327,10 +260,9 @@ export class NbdConnection implements SocketOwner, ReplySink {
     if (result <= 0) return this.fail(result === 0 ? 'the server has ended it' : errnoName(result));
     if (this.direct) this.reader!.tookData(result);
     else this.stream.tail += result;
-    if (this.state === 'greeting') this.shakeHands();
-    if (this.reader !== null) this.read(this.reader);
+    this.heardUs = this.loop.nowUs;
+    this.read(this.reader!);
     this.receive();
-    if (this.output !== null) this.loop.plug(this.owner);
   }
 
   private read(reader: ReplyReader): void {
@@ -361,6 +293,18 @@ export class NbdConnection implements SocketOwner, ReplySink {
 
   // ------------------------------------------------------------------------------------------------------------- ending
 
+  /** Requests are with the server, and for that long not one byte has come from it: the connection counts as broken. */
+  endIfMute(timeoutMs: number): void {
+    if (this.state !== 'open' || this.spareCount === CLIENT_DEPTH) return;
+    const silentMs = (this.loop.nowUs - Math.max(this.heardUs, this.busySinceUs)) / 1000;
+    if (silentMs >= timeoutMs) this.fail(`the server has been mute for ${Math.floor(silentMs)} ms`);
+  }
+
+  onFault(error: unknown): void {
+    this.owner.onFault(error, null);
+    this.fail('it is out of order');
+  }
+
   private fail(reason: string): void {
     if (!this.isLive) return;
     this.state = 'closing';
@@ -370,19 +314,12 @@ export class NbdConnection implements SocketOwner, ReplySink {
 
   /** The socket has wound down: nothing of ours is in the hands of the kernel any more. */
   closed(): void {
-    const { opening, reason } = this;
     this.socket = null;
     this.reader = null;
-    this.handshake = null;
-    this.output = null;
-    this.opening = null;
     this.state = 'idle';
-    this.epoch++;
     const left = this.takeLeft();
     for (const resolve of this.closedWaiters.splice(0)) resolve();
-    if (opening === null) {
-      if (this.isUsed) this.owner.lost(this, left, reason);
-    } else opening.reject(new MarsError(ErrorCode.SOCKET, reason));
+    if (this.isUsed) this.owner.lost(this, left, this.reason);
   }
 
   private whenClosed(): Promise<void> {

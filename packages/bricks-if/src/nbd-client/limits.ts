@@ -37,5 +37,8 @@ export const MAX_PIECES = 64;
 /** A name that is sent to the server, bytes (the protocol's longest string). */
 export const MAX_EXPORT_NAME_BYTES = 4096;
 
+/** A host name in parameters, characters (RFC 1035). */
+export const MAX_HOSTNAME = 255;
+
 /** Text of a server that goes into a log line, characters. */
 export const MAX_SERVER_TEXT = 200;

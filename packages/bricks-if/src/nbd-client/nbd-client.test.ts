@@ -10,63 +10,19 @@ import {
   optionReply,
   scriptedServer,
   simpleReply,
-  skipHandshake,
   swiftServer,
-  takeRequest,
   type ExportText,
-  type Peer,
   type SeenRequest,
   type ServerScript,
 } from '../testing/scripted-server.test.kit.js';
+import { disk, server, uri, withClient, type Answer } from '../testing/client-kit.test.kit.js';
 import { NbdClientBrick } from './nbd-client.js';
 import { parseNbdUri } from './uri.js';
 
-const uri = 'nbd+unix:///x?socket=/s';
 const OFFSET_DATA = 1;
 const OFFSET_HOLE = 2;
 const STATUS = 5;
 const ERROR = 0x8001;
-
-type Answer = (request: SeenRequest, peer: Peer, connection: number) => Uint8Array | null;
-
-/** A server that agrees on an export, and then answers each request with what `answer` returns (null = not yet). */
-function server(answer: Answer, what: ExportText | ((connection: number) => ExportText) = {}): ServerScript {
-  return (peer, connection) => {
-    if (peer.input.tail === 0) return peer.output.push(handshake(typeof what === 'function' ? what(connection) : what));
-    skipHandshake(peer);
-    for (let request = takeRequest(peer); request !== null; request = takeRequest(peer)) {
-      const reply = request.type === 2 ? null : answer(request, peer, connection);
-      if (reply !== null) peer.output.push(reply);
-    }
-  };
-}
-
-/** A disk of 1 MiB that does everything, and answers reads in one chunk. */
-function disk(store = new Uint8Array(2 ** 20)): Answer {
-  return ({ type, cookie, offset, length, payload }) => {
-    if (type === 1) store.set(payload, offset);
-    if (type === 4 || type === 6) store.fill(0, offset, offset + length);
-    if (type === 7) return chunk(cookie, STATUS, bytesOf(['u32', CONTEXT_ID], ['u32', length], ['u32', 0]));
-    if (type !== 0) return simpleReply(cookie);
-    if (length === 0) return chunk(cookie, 0, new Uint8Array(0));
-    return chunk(cookie, OFFSET_DATA, bytesOf(['u64', offset], store.subarray(offset, offset + length)));
-  };
-}
-
-async function withClient(
-  script: ServerScript,
-  params: Record<string, unknown>,
-  use: (kit: BrickKit<NbdClientBrick>, host: ReturnType<typeof scriptedServer>) => Promise<void>,
-): Promise<void> {
-  const host = scriptedServer(script);
-  const kit = new BrickKit(NbdClientBrick, { uri, ...params }, host);
-  try {
-    await kit.open();
-    await use(kit, host);
-  } finally {
-    await kit.close();
-  }
-}
 
 const read = (lenBytes = 4096, posBytes = 8192): ProbeRequest => ({ op: 'read', posBytes, lenBytes });
 
@@ -438,12 +394,6 @@ describe('NbdClientBrick', () => {
       await kit.close();
     });
   });
-
-  it('refuses TLS until there is a service for it', () =>
-    assert.rejects(
-      withClient(server(disk()), { tls: 'require' }, async () => {}),
-      /no TLS yet/,
-    ));
 
   it('understands addresses', () => {
     assert.deepEqual(parseNbdUri('nbd://192.0.2.1/a%20b'), {

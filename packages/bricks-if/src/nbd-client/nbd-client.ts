@@ -15,9 +15,13 @@ import {
   OP_TRIM,
   OP_WRITE,
   OP_ZERO,
+  TLS_ENDPOINT,
   XioInfo,
+  inject,
   type Counter,
   type RingQueue,
+  type TlsClientIdentity,
+  type TlsEndpoint,
   type XioObject,
 } from '@mars/brick-core';
 import { CAN_MULTI_CONN } from '../nbd/protocol.js';
@@ -26,6 +30,7 @@ import { CallQueue } from './call-queue.js';
 import type { ExportTerms } from './client-handshake.js';
 import { NbdConnection, type ConnectionOwner } from './connection.js';
 import { RECONNECT_FIRST_MS, RECONNECT_LAST_MS } from './limits.js';
+import type { Destination } from './opening.js';
 import { offer, whyNotTheSame } from './offer.js';
 import { nbdClientParams, type NbdClientParams } from './params.js';
 import { parseNbdUri, type NbdTarget } from './uri.js';
@@ -58,6 +63,7 @@ const CHANGES = (1 << OP_WRITE) | (1 << OP_TRIM) | (1 << OP_ZERO);
 export class NbdClientBrick extends BrickBase implements ConnectionOwner {
   private params!: NbdClientParams;
   private target!: NbdTarget;
+  private destination!: Destination;
   private terms: ExportTerms | null = null;
   private connections: NbdConnection[] = [];
   private coming: Promise<void>[] = [];
@@ -80,6 +86,10 @@ export class NbdClientBrick extends BrickBase implements ConnectionOwner {
   private losses!: Counter;
   private retries!: Counter;
 
+  constructor(@inject(TLS_ENDPOINT, { isOptional: true }) private readonly tls: TlsEndpoint | undefined) {
+    super();
+  }
+
   protected override attached(): void {
     this.params = this.ctx.params as unknown as NbdClientParams;
     this.target = parseNbdUri(this.params.uri);
@@ -90,7 +100,7 @@ export class NbdClientBrick extends BrickBase implements ConnectionOwner {
 
   protected override async start(signal: AbortSignal): Promise<void> {
     const ring = this.ringOrThrow();
-    this.refuseTls();
+    this.destination = this.destinationOf(this.params);
     this.life = new AbortController();
     this.isGivenUp = this.mayHaveLost = false;
     this.changes = this.flushedChanges = 0;
@@ -98,6 +108,7 @@ export class NbdClientBrick extends BrickBase implements ConnectionOwner {
     try {
       await this.openFirst(ring, signal);
       for (let n = 1; n < this.connectionsWanted(); n++) this.come(this.newConnection(n, ring));
+      this.watchForMute(this.life.signal);
     } catch (cause) {
       await this.stop();
       if (signal.aborted) throw cause;
@@ -213,7 +224,7 @@ export class NbdClientBrick extends BrickBase implements ConnectionOwner {
 
   private async openFirst(ring: RingQueue, signal: AbortSignal): Promise<void> {
     const first = this.newConnection(0, ring);
-    this.terms = await first.open(this.target.address, this.exportName, signal);
+    this.terms = await first.open(this.destination, signal);
     signal.throwIfAborted();
     first.use();
     offer(this.terms, this.params.readonly, this.connectionsWanted(), this.offered.clear());
@@ -262,7 +273,7 @@ export class NbdClientBrick extends BrickBase implements ConnectionOwner {
   /** @returns why not; null = the connection is open, and its export is what it was */
   private async tryOnce(connection: NbdConnection, signal: AbortSignal): Promise<string | null> {
     try {
-      const terms = await connection.open(this.target.address, this.exportName, signal);
+      const terms = await connection.open(this.destination, signal);
       const reason = whyNotTheSame(this.terms!, terms);
       // Only now may requests go there: another export must not get a single one of them.
       if (reason === null) return connection.use() ? null : 'it was lost at once';
@@ -322,19 +333,29 @@ export class NbdClientBrick extends BrickBase implements ConnectionOwner {
     this.ctx.publish('connected', this.connections.filter((connection) => connection.state === 'open').length);
   }
 
-  private get exportName(): string {
-    return this.params.export ?? this.target.exportName;
+  /** @throws MarsError SOCKET, BAD_PARAMETER, FILE_IO */
+  private destinationOf({ tls, tlsCa, tlsCert, tlsKey, tlsHostname }: NbdClientParams): Destination {
+    const { address, isTls } = this.target;
+    const to = { address, exportName: this.params.export ?? this.target.exportName, tls: null };
+    if (tls === 'off' && !isTls) return to;
+    if (this.tls === undefined)
+      throw new MarsError(ErrorCode.SOCKET, 'there is no TLS on this loop', { hint: 'Set "tls: off", and use nbd:.' });
+    const identity: TlsClientIdentity = { serverName: tlsHostname ?? ('host' in address ? address.host : 'localhost') };
+    if (tlsCa !== undefined) identity.caPath = tlsCa;
+    if (tlsCert !== undefined) identity.certPath = tlsCert;
+    if (tlsKey !== undefined) identity.keyPath = tlsKey;
+    return { ...to, tls: this.tls.client(identity) };
   }
 
-  private refuseTls(): void {
-    if (this.params.tls === 'off' && !this.target.isTls) return;
-    throw new MarsError(
-      ErrorCode.BAD_PARAMETER,
-      'nbd-client has no TLS yet: there is no TLS service for outgoing connections',
-      {
-        hint: 'Bring the export here through a tunnel (stunnel, ssh -L) and import it from its local end, with "tls: off".',
-      },
-    );
+  /** Called by the timer, as long as this life lasts: looks for servers that have fallen silent. */
+  private readonly lookForMute = (signal: AbortSignal): void => {
+    if (signal.aborted) return;
+    for (const connection of this.connections) connection.endIfMute(this.params.timeout);
+    this.watchForMute(signal);
+  };
+
+  private watchForMute(signal: AbortSignal): void {
+    if (this.params.timeout > 0) this.ctx.loop.after(this.params.timeout / 4, signal, this.lookForMute, this);
   }
 
   private ringOrThrow(): RingQueue {

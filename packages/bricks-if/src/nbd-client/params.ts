@@ -1,11 +1,17 @@
 import type { ParamsSchema } from '@mars/brick-core';
-import { MAX_CLIENT_CONNECTIONS, MAX_EXPORT_NAME_BYTES } from './limits.js';
+import { MAX_CLIENT_CONNECTIONS, MAX_EXPORT_NAME_BYTES, MAX_HOSTNAME } from './limits.js';
 
 export interface NbdClientParams {
   uri: string;
   export?: string;
   connections: number;
   tls: 'off' | 'require';
+  tlsCa?: string;
+  tlsCert?: string;
+  tlsKey?: string;
+  tlsHostname?: string;
+  /** ms, 0 = for ever */
+  timeout: number;
   /** ms */
   reconnect: number;
   retryWrites: boolean;
@@ -25,7 +31,31 @@ export const nbdClientParams: ParamsSchema = {
       maximum: MAX_CLIENT_CONNECTIONS,
       about: 'connections; more than one only where the server promises that a flush covers them all',
     },
-    tls: { enum: ['off', 'require'], default: 'off', about: 'TLS to the server' },
+    tls: {
+      enum: ['off', 'require'],
+      default: 'off',
+      about: 'TLS to the server, which is always verified; nbds: means require',
+    },
+    tlsCa: {
+      type: 'string',
+      minLength: 1,
+      about: 'PEM file: authorities that sign the server; else those of this machine',
+    },
+    tlsCert: { type: 'string', minLength: 1, about: 'PEM file: our certificate, for servers that ask for one' },
+    tlsKey: { type: 'string', minLength: 1, about: 'PEM file: its private key' },
+    tlsHostname: {
+      type: 'string',
+      minLength: 1,
+      maxLength: MAX_HOSTNAME,
+      about:
+        'name that the certificate of the server must be good for; else the host of the uri, and localhost for unix sockets',
+    },
+    timeout: {
+      unit: 'ms',
+      default: 0,
+      minimum: 0,
+      about: 'a server that is mute for so long while requests are with it counts as gone; 0 = it may take its time',
+    },
     reconnect: {
       unit: 'ms',
       default: '30s',

@@ -20,6 +20,7 @@ import {
   type NetAddress,
   type Ring,
   type RingSockets,
+  type TlsEndpoint,
 } from '@mars/brick-core';
 import { VirtualDriver, type HostParts } from '@mars/brick-core/testing';
 import { REQUEST_BYTES, REQUEST_MAGIC } from '../nbd/protocol.js';
@@ -222,8 +223,12 @@ export class ServerRing implements Ring, RingSockets {
   }
 }
 
+export interface HostServices {
+  tls?: TlsEndpoint;
+}
+
 /** A host for the test kit whose only network is a scripted server. */
-export function scriptedServer(script: ServerScript) {
+export function scriptedServer(script: ServerScript, { tls }: HostServices = {}) {
   let last: ServerRing | null = null;
   const makeHost = async (): Promise<HostParts> => {
     const clock = new VirtualDriver();
@@ -236,7 +241,11 @@ export function scriptedServer(script: ServerScript) {
       clock,
       loop,
       arena,
-      container: composeServices(container.createChildContainer(), { loop, random: createRandom(1) }),
+      container: composeServices(container.createChildContainer(), {
+        loop,
+        random: createRandom(1),
+        ...(tls === undefined ? {} : { tls }),
+      }),
       runFor: async (ms: number) => {
         // Reconnecting goes through promises, which the clock alone does not turn.
         for (let left = ms; left > 0; left -= 10) await clock.settle(loop.sleep(Math.min(10, left)));
@@ -297,6 +306,9 @@ export function bytesOf(...parts: (['u16' | 'u32' | 'u64', number] | Uint8Array 
     }),
   );
 }
+
+/** Bytes of a greeting. */
+export const GREETING = 18;
 
 export function greeting(flags = 3): Uint8Array {
   return bytesOf('NBDMAGICIHAVEOPT', ['u16', flags]);
