@@ -19,6 +19,11 @@ export class ExchangeJudge {
   established = new Map();
   /** Host → stamps of its own facts, per path, in this life. */
   own = new Map();
+  /**
+   * Host → newest stamp that former lives can have given to anything. After a power cut a host with a slow clock may write stamps again that it
+   * has used before, until it hears of others; for these, an `alive` of the former life promises nothing.
+   */
+  floors = new Map();
 
   constructor(daemons) {
     this.daemons = daemons;
@@ -31,14 +36,16 @@ export class ExchangeJudge {
   }
 
   /** What a crash takes back was never written, unless others have it. */
-  died({ host }) {
+  died({ host, store }) {
     this.born({ host });
+    this.floors.set(host.name, store.clock.peek());
   }
 
   /** `me` has just written this path. */
   wrote(me, path) {
     const { store } = this.daemons.get(me);
-    if (path.startsWith(`actual-${me}/`)) this.own.get(me).push({ path, stampNs: store.snapshot.stampNs(path) });
+    const stampNs = store.snapshot.stampNs(path);
+    if (path.startsWith(`actual-${me}/`) && stampNs > (this.floors.get(me) ?? 0n)) this.own.get(me).push({ path, stampNs });
   }
 
   look() {

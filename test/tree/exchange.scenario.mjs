@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { NS_PER_SECOND, TOMBSTONE, paths } from '@mars/mars-tree';
 import { defineScenario } from '@mars/sim';
-import { SimDaemon, contentOf, makeMembers } from './exchange.kit.mjs';
+import { SimDaemon, makeMembers } from './exchange.kit.mjs';
 import { ExchangeJudge } from './exchange.judge.mjs';
 
 const NAMES = 'abcdefgh';
@@ -19,8 +19,8 @@ const SHARED = [
   'defaults/z',
 ];
 
-/** After the last fault: dead connections are noticed within 20 s, opened anew within 5 s, compared within 1 s. */
-const HEAL_MS = 30_000;
+/** After the last fault: dead connections are noticed within 20 s, opened anew within 2 s, compared within some round trips; twice, through a third host. */
+const HEAL_MS = 40_000;
 /** Until every tombstone may have gone: a comparison, a minute, and a pass of the collection; twice. */
 const COLLECT_MS = 200_000;
 
@@ -75,6 +75,7 @@ class Cluster {
     const { world, random } = this;
     for (let i = 0; i < this.size; i++) world.addHost(NAMES[i]);
     const isComplete = random.int(2) === 0;
+    this.spread();
     for (const host of world.hosts) {
       host.clock.jumpMs(skew(random));
       this.skewOf(host).ms = 0;
@@ -87,6 +88,17 @@ class Cluster {
       await world.drive(daemon.store.sync(['uuid', 'ips/x']));
       // A member is admitted durably, before it is told so.
       await world.drive(this.daemons.get(world.hosts[0].name).store.sync(['ips/x']));
+    }
+  }
+
+  /** Some hosts are far away: then a comparison takes seconds, and much happens meanwhile. */
+  spread() {
+    const { world, random } = this;
+    for (const one of world.hosts) {
+      for (const other of world.hosts) {
+        if (one.index >= other.index || random.int(4) > 0) continue;
+        world.net.slow(one.name, other.name, { latency: { minUs: 20_000, maxUs: 20_000 + random.int(300_000) } });
+      }
     }
   }
 
@@ -141,6 +153,8 @@ class Cluster {
   write({ store }, path) {
     store.write(path, this.valueFor(path));
     this.judge.wrote(store.me, path);
+    // Whoever writes links triggers the daemon.
+    if (this.random.int(2) === 0) this.daemons.get(store.me).round();
   }
 
   valueFor(path) {
@@ -153,6 +167,7 @@ class Cluster {
     const name = ['emergency', 'rest-space', 'total-space'][this.random.int(3)];
     store.write(paths.node(store.me, name), String(++this.own));
     this.judge.wrote(store.me, paths.node(store.me, name));
+    if (this.random.int(2) === 0) this.daemons.get(store.me).round();
   }
 
   remove({ store }) {
