@@ -24,6 +24,7 @@ const RINGS = [
   { name: 'cli', about: 'commands as a person runs them', files: ['packages/*/dist/**/*.outer.test.js'] },
   { name: 'native', about: 'the addon by itself', files: ['native/test/*.test.mjs'] },
   { name: 'machine', about: 'bricks on the real and the simulated machine', files: ['test/machine/*.test.mjs'] },
+  { name: 'wire', about: 'channels and trust: real TLS, seeded networks, fuzzing', files: ['test/wire/*.test.mjs'] },
   { name: 'tree', about: 'the tree of facts on real links and in the seeded world', files: ['test/tree/*.test.mjs'] },
   {
     name: 'sim',

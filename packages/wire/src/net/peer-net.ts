@@ -152,7 +152,7 @@ export class PeerNet implements PeerNetApi {
     return this.options.net.listen(address, trust, {
       accept: (stream) => this.arrived(stream),
       refused: (reason, remote, text) => this.refused.note(reason, remote, text),
-      handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeoutMs: this.handshakeTimeoutMs,
       maxHandshakes: MAX_PENDING,
     });
   }
@@ -191,6 +191,7 @@ export class PeerNet implements PeerNetApi {
         me: this.helloFor(''),
         admit: (hello, peer) => this.decideArrival(hello, peer),
         isMember: ({ purpose }) => purpose !== JOIN,
+        timeoutMs: this.handshakeTimeoutMs,
       });
     } finally {
       this.pendingCount--;
@@ -239,6 +240,10 @@ export class PeerNet implements PeerNetApi {
     stream.destroy();
     const text = `${host} was expected, the certificate is for ${JSON.stringify(stream.peer.name)}`;
     throw refusedError(stream.remote, { reason: 'wrong-host', text }, stream.peer.name);
+  }
+
+  private get handshakeTimeoutMs(): number {
+    return this.options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS;
   }
 
   private helloFor(purpose: Purpose): Hello {

@@ -16,6 +16,8 @@ export interface PeerNetOptions {
   capabilities?: readonly string[];
   identity: Identity;
   facts: MemberFacts;
+  /** How long somebody may take to say who it is, ms (HANDSHAKE_TIMEOUT_MS). */
+  handshakeTimeoutMs?: number;
 }
 
 /** Refusals so far, for the control file `info` and for metrics. */
