@@ -19,6 +19,8 @@ import type { SimNet } from './net.js';
 
 /** The same as on the real machine, ms. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** A refusal comes a round trip later than the certificate, ms. */
+const REFUSAL_MS = 10;
 /** First byte of what a secure side sends; plain text begins otherwise. */
 const SECURE_MARK = 0x16;
 /** Mark and length. */
@@ -102,9 +104,11 @@ export class SimSecureNet implements SecureNet {
     };
     const shown = await this.hear(stream, options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS);
     if (shown.kind === 'refused') return refuse(shown.reason, shown.text);
-    const reason = shown.certificate === null ? null : this.judge(shown.certificate, credentials);
-    if (reason !== null) return refuse(reason, 'its certificate is not good');
     stream.write(hello(credentials));
+    const reason = shown.certificate === null ? null : this.judge(shown.certificate, credentials);
+    // As in TLS 1.3: the client has seen our certificate before it learns what we think of its own.
+    if (reason !== null)
+      return this.clock.after(REFUSAL_MS, reason, (why) => refuse(why, 'its certificate is not good'));
     options.accept(new SimSecureStream(stream, shown.certificate && peerOf(shown.certificate), true, shown.rest));
   }
 
