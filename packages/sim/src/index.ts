@@ -39,3 +39,6 @@ export { ClientHistory, type ClientWrite } from './logger/history.js';
 export { DiskWatch, contentOf, logName, parseReplayLink, serialFrom, type LoggerPlaces } from './logger/disk-watch.js';
 export { IfJudgedBrick, JUDGED_CLIENT, type JudgedClient } from './logger/if-judged.js';
 export { invariantOf, violation } from './logger/violation.js';
+export { bareKeeper } from './logger/bare-keeper.js';
+export { LOGGER_CRASH_POINTS, playCrashStory, type CrashStoryOptions, type StoryReport } from './logger/crash-story.js';
+export type { Keeper, LoggerSettings, RunningLogger } from './logger/keeper.js';

@@ -56,6 +56,8 @@ export class ClientHistory {
   readonly writes: ClientWrite[] = [NEVER];
   /** The device is written past the log; see transaction-log.md 2.8. */
   isPlain = false;
+  /** The first write since the device is there again; what was issued before is over. */
+  firstNrOfLife = 1;
   reads = 0;
   judgedSectors = 0;
   private readonly sectors: ClientWrite[][];
@@ -158,6 +160,7 @@ export class ClientHistory {
    */
   settle(sectors: readonly ClientWrite[]): void {
     const at = ++this.now;
+    this.firstNrOfLife = this.writes.length;
     sectors.forEach((write, sector) => {
       write.answeredAt = Math.min(write.answeredAt, at);
       write.outcome = 'good';

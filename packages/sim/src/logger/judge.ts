@@ -46,7 +46,6 @@ export class LoggerJudge {
   private readonly closed = new Set<number>();
   /** Records whose effect on the data device has been checked, per log. */
   private readonly checked = new Map<number, number>();
-  private firstNrOfLife = 1;
 
   constructor(
     deviceBytes: number,
@@ -213,7 +212,6 @@ export class LoggerJudge {
     }
     this.history.settle(sectors);
     for (const book of this.books.values()) if (book.sizeBytes > 0) this.closed.add(book.serial);
-    this.firstNrOfLife = this.history.writes.length;
   }
 
   private lost(sector: number, content: number, expected: ClientWrite): Error {
@@ -371,7 +369,7 @@ export class LoggerJudge {
 
   private checkDurableSurvived(): void {
     const { writes } = this.history;
-    for (let nr = this.firstNrOfLife; nr < writes.length; nr++) {
+    for (let nr = this.history.firstNrOfLife; nr < writes.length; nr++) {
       const write = writes[nr]!;
       if (write.isDurable && write.loggedSectors < write.count)
         throw violation(1, `${text(write)} was acknowledged as durable, and its record is gone`, { write: nr });

@@ -96,7 +96,8 @@ export class LogBook {
 
   /** The first `bytes` bytes of the file are durable now. @returns records that became so */
   becameDurable(bytes: number): BookRecord[] {
-    this.durable = Math.max(this.durable, bytes);
+    // Behind a gap nothing counts, and the gap itself is no part of the log yet.
+    this.durable = Math.max(this.durable, Math.min(bytes, this.parsed));
     const from = this.durableRecords;
     this.durableRecords = Math.max(from, this.recordsUpTo(this.durable));
     return this.records.slice(from, this.durableRecords);
@@ -210,9 +211,9 @@ export class LogBook {
 
   /** Zeroes do not say whose they are: the oldest write that fits, and that was not refused. */
   private zeroWrite(first: number, count: number): ClientWrite | undefined {
-    const { writes } = this.history;
+    const { writes, firstNrOfLife } = this.history;
     let refused: ClientWrite | undefined;
-    for (let nr = Math.max(1, this.lastNr); nr < writes.length; nr++) {
+    for (let nr = Math.max(firstNrOfLife, this.lastNr); nr < writes.length; nr++) {
       const write = writes[nr]!;
       const isNext = write.first + write.loggedSectors === first && write.loggedSectors + count <= write.count;
       if (write.content !== NOBODY || !isNext) continue;
