@@ -62,7 +62,6 @@ export abstract class BrickBase implements Batcher, ObjectOwner, FaultOwner {
   private readonly parts!: BrickParts;
   private readonly sideCompleters: Completer[] = [];
   protected switching: Promise<void> = Promise.resolve();
-  protected starting: AbortController | null = null;
 
   /** Once per tick in which the brick called {@link plug}; consumers before providers. */
   endBatch?(events: number): void;
@@ -183,7 +182,6 @@ interface Hooks {
   ctx: BrickContext;
   parts: BrickParts;
   switching: Promise<void>;
-  starting: AbortController | null;
   attached(): void;
   start(signal: AbortSignal): void | Promise<void>;
   draining(): void | Promise<void>;
@@ -219,18 +217,12 @@ export function inTurn(brick: BrickBase, job: () => Promise<void>): Promise<void
   return result;
 }
 
-/** Makes a start that is under way end early; called before a release waits for its turn. */
-export function cancelStart(brick: BrickBase): void {
-  hooksOf(brick).starting?.abort(
-    new MarsError(ErrorCode.START_FAILED, `brick "${brick.name}" was switched off while it was starting`),
-  );
-}
-
 /**
  * Button pressed: led on when `start()` succeeded. Only inside {@link inTurn}.
+ * @param signal aborted when the button is released meanwhile, also before it has come to the start
  * @throws MarsError START_FAILED, POWER_FORCED_OFF
  */
-export async function pressBrick(brick: BrickBase): Promise<void> {
+export async function pressBrick(brick: BrickBase, signal: AbortSignal): Promise<void> {
   const { power } = brick;
   const hooks = hooksOf(brick);
   if (power.forceOff)
@@ -238,9 +230,9 @@ export async function pressBrick(brick: BrickBase): Promise<void> {
   if (power.led === 'on') return;
   power.button = true;
   power.set('switching');
-  hooks.starting = new AbortController();
   try {
-    await hooks.start(hooks.starting.signal);
+    signal.throwIfAborted();
+    await hooks.start(signal);
   } catch (cause) {
     power.button = false;
     // Led off means that nothing of the brick is under way, also after a start that gave up in the middle.
@@ -254,8 +246,6 @@ export async function pressBrick(brick: BrickBase): Promise<void> {
         hint: hintOf(cause) ?? 'See the reason above; the stack is switched on again when it is gone.',
       },
     );
-  } finally {
-    hooks.starting = null;
   }
   power.set('on');
 }

@@ -1,4 +1,4 @@
-import { cancelStart, hooksOf, inTurn, pressBrick, releaseBrick, type BrickBase } from '../brick/brick-base.js';
+import { hooksOf, inTurn, pressBrick, releaseBrick, type BrickBase } from '../brick/brick-base.js';
 import type { FaultSink } from '../brick/fault.js';
 import type { Wire } from '../brick/wire.js';
 import { ErrorCode, MarsError, causeText } from '../errors.js';
@@ -18,17 +18,26 @@ export class Switching implements FaultSink {
   /** Whether a pressed brick may have adaptors. */
   private readonly modes = new WeakMap<BrickBase, AdaptMode>();
 
+  /** Of the last press of a brick that may still be waiting for its turn, or starting. */
+  private readonly starts = new WeakMap<BrickBase, AbortController>();
+
   constructor(
     private readonly state: GraphState,
     private readonly adaptors: Adaptors,
   ) {}
 
   press(brick: BrickBase, adapt: AdaptMode): Promise<void> {
-    return inTurn(brick, () => this.pressNow(brick, adapt));
+    const before = this.starts.get(brick);
+    const start = before === undefined || before.signal.aborted ? new AbortController() : before;
+    this.starts.set(brick, start);
+    return inTurn(brick, () => this.pressNow(brick, adapt, start.signal));
   }
 
   release(brick: BrickBase): Promise<void> {
-    cancelStart(brick);
+    // A start that waits for something that never comes must not make its own release wait.
+    this.starts
+      .get(brick)
+      ?.abort(new MarsError(ErrorCode.START_FAILED, `brick "${brick.name}" was switched off while it was starting`));
     return inTurn(brick, () => this.releaseNow(brick));
   }
 
@@ -65,7 +74,7 @@ export class Switching implements FaultSink {
     );
   }
 
-  private async pressNow(brick: BrickBase, adapt: AdaptMode): Promise<void> {
+  private async pressNow(brick: BrickBase, adapt: AdaptMode, signal: AbortSignal): Promise<void> {
     if (brick.power.led === 'on') return;
     const wires = allWires(brick);
     for (const wire of wires) checkProvider(wire);
@@ -77,7 +86,7 @@ export class Switching implements FaultSink {
     this.modes.set(brick, adapt);
     try {
       for (const wire of connected) await this.adaptors.negotiate(wire, adapt);
-      await this.announced(brick, () => pressBrick(brick));
+      await this.announced(brick, () => pressBrick(brick, signal));
     } catch (error) {
       brick.power.button = false;
       await this.adaptors.dropFor(brick);
