@@ -44,7 +44,8 @@ export async function lateDeletion(world, mutate = () => {}) {
   assert.equal(b.store.snapshot.value('userspace/x'), 'old', 'b cannot have heard of it');
   world.net.healAll();
   await world.advance(60_000);
-  for (const { store } of [a, b, c]) assert.equal(store.snapshot.value('userspace/x'), null, `${store.me} has it again`);
+  for (const { store } of [a, b, c])
+    assert.equal(store.snapshot.value('userspace/x'), null, `${store.me} has it again`);
   for (const daemon of [a, b, c]) daemon.stop();
 }
 

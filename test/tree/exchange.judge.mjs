@@ -45,7 +45,8 @@ export class ExchangeJudge {
   wrote(me, path) {
     const { store } = this.daemons.get(me);
     const stampNs = store.snapshot.stampNs(path);
-    if (path.startsWith(`actual-${me}/`) && stampNs > (this.floors.get(me) ?? 0n)) this.own.get(me).push({ path, stampNs });
+    if (path.startsWith(`actual-${me}/`) && stampNs > (this.floors.get(me) ?? 0n))
+      this.own.get(me).push({ path, stampNs });
   }
 
   look() {

@@ -1,8 +1,9 @@
 // Daemons that only exchange facts, in the seeded world.
 import { NS_PER_SECOND, TreeExchange, formatStamp, paths } from '@mars/mars-tree';
-import { silentLogger } from '@mars/brick-core';
+import { ErrorCode, MarsError, silentLogger } from '@mars/brick-core';
+import { simCredentials, simFingerprint } from '@mars/sim';
+import { PeerNet } from '@mars/wire';
 import { openStore } from './stores.kit.mjs';
-import { LinePeerNet } from './line-net.kit.mjs';
 
 export const PORT = 7777;
 
@@ -17,10 +18,16 @@ export class SimDaemon {
     this.host = host;
     this.store = openStore(host, { program: 'marsadm' });
     const { clock } = this.store;
-    this.net = new LinePeerNet({
-      host,
-      mayDial,
+    this.net = new PeerNet({
+      net: behindNat(host.secureNet, (address) => mayDial(host.name, address)),
+      clock: host.loop,
+      random: host.random,
+      log,
       stamps: { now: () => clock.now(), seen: (ns) => clock.advanceLazy(ns) },
+      host: host.name,
+      version: 'test',
+      identity: { kind: 'member', credentials: credentialsOf(host.name), successions: [] },
+      facts: factsOf(this.store),
     });
     this.exchange = new TreeExchange({
       store: this.store,
@@ -61,8 +68,38 @@ export class SimDaemon {
   stop() {
     this.isRunning = false;
     this.exchange.stop();
-    this.net.close();
+    return this.net.close();
   }
+}
+
+function credentialsOf(name) {
+  return simCredentials('the authority', name);
+}
+
+/** Who may come in, as the tree says. */
+function factsOf(store) {
+  return {
+    isMember: (name) => store.snapshot.value(paths.ip(name)) !== null,
+    fingerprintOf: (name) => store.snapshot.value(`userspace/tls-${name}`),
+    renewed() {},
+  };
+}
+
+/** A network in which some addresses cannot be reached from here. */
+function behindNat(net, mayDial) {
+  return {
+    listen: (...args) => net.listen(...args),
+    connect: (address, ...rest) =>
+      mayDial(address.host)
+        ? net.connect(address, ...rest)
+        : Promise.reject(new MarsError(ErrorCode.SOCKET, `no way to ${address.host}`)),
+  };
+}
+
+/** What the admission of a member leaves in a tree. */
+export function admit(store, { name, ip }, stampNs) {
+  store.merge({ path: paths.ip(name), value: ip, stampNs });
+  store.merge({ path: `userspace/tls-${name}`, value: simFingerprint(credentialsOf(name)), stampNs });
 }
 
 /** Writes the links of a cluster that has been joined properly: everybody knows everybody. */
@@ -70,7 +107,7 @@ export function makeMembers(store, hosts, uuid = 'a_1700000000.000000000') {
   const stampNs = 1_600_000_000n * NS_PER_SECOND;
   store.batch(() => {
     store.merge({ path: 'uuid', value: uuid, stampNs });
-    for (const { name, ip } of hosts) store.merge({ path: paths.ip(name), value: ip, stampNs });
+    for (const host of hosts) admit(store, host, stampNs);
   });
 }
 

@@ -1,6 +1,6 @@
 import { ALL_KEYS } from '../keys.js';
 import { PathIndex } from '../keys/path-pattern.js';
-import { nameClass } from '../names.js';
+import { nameClass, splitPath } from '../names.js';
 
 /**
  * How a path takes part in the exchange.
@@ -12,32 +12,39 @@ export type Lane = 'usual' | 'last' | 'none';
 /** Written by each host for itself about others; exchanging it would let hosts write to each other for ever. */
 const PRIVATE = ['actual-{HOST}/read-stamp'];
 const LAST = ['actual-{HOST}/time', 'actual-{HOST}/alive'];
+const LOCAL = ALL_KEYS.filter((key) => key.replication === 'local').map((key) => key.path);
 
 const SPECIAL = new PathIndex<Lane>();
 for (const path of LAST) SPECIAL.add(path, 'last');
-for (const path of [...PRIVATE, ...ALL_KEYS.filter((key) => key.replication === 'local').map((key) => key.path)])
-  SPECIAL.add(path, 'none');
+for (const path of [...PRIVATE, ...LOCAL]) SPECIAL.add(path, 'none');
 
-/** @param path of a link */
-export function laneOf(path: string): Lane {
-  return SPECIAL.find(path)?.value ?? 'usual';
+/** What the last name of a special path begins with; spares nearly all paths the search. */
+const SPECIAL_NAME = new RegExp(`^(${[...LAST, ...PRIVATE, ...LOCAL].flatMap(beginningOf).join('|')})`);
+
+/** Names below a directory that is special itself need no look, because nobody gets that far. */
+function beginningOf(path: string): string[] {
+  const { name } = splitPath(path);
+  if (name.startsWith('{N}')) return ['[0-5]\\.'];
+  const literal = name.split('{')[0]!;
+  return literal === '' ? [] : [literal.replace(/\./g, '\\.')];
 }
 
-/** First names whose keys are all of one kind of lane; the bulk of a tree is `resource-`, where only a few names matter. */
-const PLAIN_DIRECTORY = /^(ips|defaults|defaults-.*|todo-global|resource-[^/]+\/(todo|actual|defaults)(-[^/]+)?)$/;
+/** Lane of a link whose directories are exchanged. */
+function laneOf(dir: string, name: string): Lane {
+  if (nameClass(name) !== 'plain') return 'none';
+  if (!SPECIAL_NAME.test(name)) return 'usual';
+  return SPECIAL.find(dir === '' ? name : `${dir}/${name}`)?.value ?? 'usual';
+}
 
-/** Lanes of the names of one directory, without looking at each path anew where the directory says it all. */
+/** Lanes of the names of one directory that is exchanged. */
 export function laneInside(dir: string): (name: string) => Lane {
-  const isPlain = PLAIN_DIRECTORY.test(dir);
-  return (name) => {
-    if (nameClass(name) !== 'plain') return 'none';
-    return isPlain ? 'usual' : laneOf(dir === '' ? name : `${dir}/${name}`);
-  };
+  return (name) => laneOf(dir, name);
 }
 
-/** False for directories in which nothing is exchanged. */
+/** False for directories in which nothing is exchanged. @param path of a directory in one that is exchanged */
 export function isExchangedDirectory(path: string): boolean {
-  return nameClass(path.slice(path.lastIndexOf('/') + 1)) === 'plain' && laneOf(path) !== 'none';
+  const { dir, name } = splitPath(path);
+  return laneOf(dir, name) === 'usual';
 }
 
 /** Lane of a link wherever it stands; the directories above it count, too. */
@@ -45,5 +52,6 @@ export function exchangeLane(path: string): Lane {
   for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1)) {
     if (!isExchangedDirectory(path.slice(0, at))) return 'none';
   }
-  return nameClass(path.slice(path.lastIndexOf('/') + 1)) === 'plain' ? laneOf(path) : 'none';
+  const { dir, name } = splitPath(path);
+  return laneOf(dir, name);
 }
