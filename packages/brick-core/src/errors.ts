@@ -82,6 +82,10 @@ export const ERROR_TABLE = {
   TRUST_STATE: { number: 807, text: 'the trust files of this host are missing or damaged' },
   BAD_TOKEN: { number: 808, text: 'a join token cannot be read' },
   JOIN_REFUSED: { number: 809, text: 'the inviting host refused the join token' },
+
+  // 9xx: local logs
+  LOGS_NOT_USABLE: { number: 901, text: 'the logfiles here need a person to look at them' },
+  REPLAY_FAILED: { number: 902, text: 'a log could not be replayed to its end' },
 } as const satisfies Record<string, { number: number; text: string }>;
 
 export type ErrorCodeName = keyof typeof ERROR_TABLE;

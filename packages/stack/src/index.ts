@@ -16,6 +16,7 @@ export {
   type Insertion,
   type Overlay,
 } from './plan/overlay.js';
+export type { LogDirectoryValue } from './plan/vars.js';
 export { showParam } from './plan/late.js';
 export * from './plan/types.js';
 export * from './handle.js';

@@ -38,7 +38,19 @@ describe('Loading a stack', () => {
 
     it('has no logs until somebody says which there are, and tells where to look', () => {
       const { plan, logDirectories } = load(text, { logs: '/mars/r' });
-      assert.deepEqual([logDirectories, plan.vars, names(plan)], [{ logs: '/mars/r' }, { logs: [] }, ['disk']]);
+      assert.deepEqual(
+        [logDirectories, plan.vars, names(plan)],
+        [{ logs: { path: '/mars/r' } }, { logs: [] }, ['disk']],
+      );
+    });
+
+    it('takes a map with further wishes, and refuses wishes that it does not know', () => {
+      const value = '{"path":"/r","rotate":"64M","keep":2,"host":"a","force":true}';
+      const wishes = { path: '/r', rotate: 2 ** 26, keep: 2, host: 'a', force: true };
+      assert.deepEqual(load(text, { logs: value }).logDirectories, { logs: wishes });
+      assert.deepEqual(load(text, { logs: { path: '/r' } }).logDirectories, { logs: { path: '/r' } });
+      for (const wrong of ['{"path":"/r","rotat":1}', '{"keep":2}', '{', 7, { path: '/r', keep: 'x' }])
+        assert.throws(() => load(text, { logs: wrong }), code('BAD_VARIABLE'), JSON.stringify(wrong));
     });
 
     it('has a family once they are known, and facts that say what to do with them', () => {

@@ -9,7 +9,7 @@ import { providersFirst } from './order.js';
 import { applyOverlay, readOverlay, type Overlay } from './overlay.js';
 import { Scope } from './scope.js';
 import type { StackPlan, VarValues } from './types.js';
-import { resolveVars, type Variables } from './vars.js';
+import { resolveVars, type LogDirectoryValue, type Variables } from './vars.js';
 import { planWires, resolveProvider } from './wires.js';
 
 export interface LoadOptions {
@@ -27,10 +27,10 @@ export interface LoadedStack {
   /** Values of the secret variables; kept apart, so that the plan can be shown to anybody. */
   secrets: Record<string, string>;
   /**
-   * Variable → directory, of the `log-directory` variables. Their lists are empty until somebody (`LogKeeper` of marsd) recovers
+   * The `log-directory` variables, by name. Their lists are empty until somebody (`LogKeeper` of marsd) recovers
    * what is there, loads the stack again with the list of logs as value, and supplies the facts `<variable>.mode` …
    */
-  logDirectories: Record<string, string>;
+  logDirectories: Record<string, LogDirectoryValue>;
 }
 
 /**

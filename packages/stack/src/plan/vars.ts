@@ -13,6 +13,19 @@ interface VarDeclaration {
   about?: string;
 }
 
+/** What a caller may say about a directory of logs; the keys are those of the map that stands for a plain path. */
+export interface LogDirectoryValue {
+  path: string;
+  /** A new log is begun at this size, bytes; 0 = never. */
+  rotate?: number;
+  /** So many logs that are completely on the disk are kept. */
+  keep?: number;
+  /** Name of this host in the names of the files. */
+  host?: string;
+  /** Accept damage at the end of the logs. */
+  force?: boolean;
+}
+
 /** The variables of one stack with their values. */
 export interface Variables {
   types: ReadonlyMap<string, VarType>;
@@ -20,7 +33,7 @@ export interface Variables {
   values: ReadonlyMap<string, unknown>;
   secrets: ReadonlyMap<string, string>;
   /** Directories of the `log-directory` variables; as values they are lists, filled by whoever keeps the logs. */
-  logDirectories: ReadonlyMap<string, string>;
+  logDirectories: ReadonlyMap<string, LogDirectoryValue>;
   /** Declared, but without a value; empty unless the caller allows it. */
   missing: ReadonlySet<string>;
 }
@@ -34,7 +47,8 @@ const TYPE_HELP: Readonly<Record<VarType, string>> = {
   secret: 'a text (it is never shown)',
   peer: 'a host, or host:port',
   list: 'a list: [a, b] in YAML or JSON, or a,b on the command line',
-  'log-directory': 'the path of a directory',
+  'log-directory':
+    'the path of a directory, or {"path":…} with rotate (a size), keep (a number), host, force beside it',
 };
 
 /** Gives every declared variable its value: the caller's, else the default. Texts are read as the declared type. */
@@ -42,7 +56,7 @@ export function resolveVars(doc: SourceDocument, given: VarValues, mayMiss: bool
   const declared = (doc.value as { vars?: Record<string, VarDeclaration> }).vars ?? {};
   const values = new Map<string, unknown>();
   const secrets = new Map<string, string>();
-  const logDirectories = new Map<string, string>();
+  const logDirectories = new Map<string, LogDirectoryValue>();
   const missing = new Set<string>();
   refuseUnknown(declared, given, doc, problems);
   for (const [name, declaration] of Object.entries(declared)) {
@@ -56,8 +70,8 @@ export function resolveVars(doc: SourceDocument, given: VarValues, mayMiss: bool
     const value = readAs(declaration.type, raw);
     if (value === undefined) addMisfit(name, declaration, raw, isGiven, doc, problems);
     else if (declaration.type === 'secret') secrets.set(name, value as string);
-    else if (declaration.type === 'log-directory' && typeof value === 'string') {
-      logDirectories.set(name, value);
+    else if (declaration.type === 'log-directory' && !Array.isArray(value)) {
+      logDirectories.set(name, value as LogDirectoryValue);
       values.set(name, []);
     } else values.set(name, value);
     // A variable with a wrong value counts as missing, so that nothing that uses it is reported a second time.
@@ -85,7 +99,30 @@ export function readAs(type: VarType, raw: unknown): unknown {
     case 'list':
       return readList(raw);
     case 'log-directory':
-      return Array.isArray(raw) ? readList(raw) : readAs('path', raw);
+      return Array.isArray(raw) ? readList(raw) : readLogDirectory(raw);
+  }
+}
+
+function readLogDirectory(raw: unknown): LogDirectoryValue | undefined {
+  const given = typeof raw === 'string' ? (raw.trimStart().startsWith('{') ? parsed(raw) : { path: raw }) : raw;
+  if (typeof given !== 'object' || given === null) return undefined;
+  const { path, rotate, keep, host, force, ...unknown } = given as Record<string, unknown>;
+  const value = {
+    path: readAs('path', path),
+    ...(rotate === undefined ? {} : { rotate: readAs('bytes', rotate) }),
+    ...(keep === undefined ? {} : { keep: readInteger(keep) }),
+    ...(host === undefined ? {} : { host: readAs('peer', host) }),
+    ...(force === undefined ? {} : { force: readAs('boolean', force) }),
+  };
+  const isFine = Object.keys(unknown).length === 0 && Object.values(value).every((field) => field !== undefined);
+  return isFine ? (value as LogDirectoryValue) : undefined;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,0 +1,2 @@
+export { LogKeeper, type KeeperState, type LogItem, type LogKeeperOptions } from './log-keeper.js';
+export { LogDirectory, type LogProgress } from './log-directory.js';
