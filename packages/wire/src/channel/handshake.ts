@@ -81,6 +81,7 @@ function meet(session: Session, options: HandshakeOptions, admitted: () => void)
       });
     const abort = (): void => giveUp(abortedError(signal!.reason));
     session.onClose((error) => settle(() => reject(error ?? leftError(session.address))));
+    session.expectOnly(HELLO);
     session.onGreeting = (body) => checkGreeting(body);
     session.on(HELLO, (hello) => {
       if (isOver) return;

@@ -24,6 +24,8 @@ interface Reading {
 export class Inbox {
   messages = 0;
   ignored = 0;
+  /** Before the admission: the only struct that may come. */
+  only: string | null = null;
   private readonly structs = new RemoteStructs();
   private readonly listeners = new Map<string, Listener>();
   /** By number of the peer; null = nobody listens. */
@@ -45,6 +47,8 @@ export class Inbox {
   message(flags: number, body: Uint8Array, stampNs: bigint): void {
     const from = new ByteReader((flags & FLAG_DEFLATE) === 0 ? body : inflate(body));
     const reading = this.readingOf(from.varint());
+    if (this.only !== null && reading?.listener.struct.name !== this.only)
+      throw protocolError('something else came before the admission');
     if (reading?.listener.handler == null) return void this.ignored++;
     const message = reading.decode(from);
     if (from.left > 0) throw protocolError(`a message ${reading.listener.struct.name} is too long`);

@@ -142,6 +142,11 @@ export class Session implements Channel, FrameHandler {
     this.inbox.onRaw(struct, receiver);
   }
 
+  /** Until the admission only this struct may come. @internal */
+  expectOnly(struct: Struct): void {
+    this.inbox.only = struct.name;
+  }
+
   /**
    * The peer may come in, but nothing is delivered before `start()`. From a member large frames are taken and its stamps count; of
    * somebody who only wants to join neither is true.
@@ -153,6 +158,7 @@ export class Session implements Channel, FrameHandler {
     if (isMember) this.frames.maxBodyBytes = MAX_MESSAGE_BYTES;
     this.frames.mayBeRaw = isMember;
     this.inbox.messages = 0;
+    this.inbox.only = null;
     this.frames.hold();
     this.stream.pause();
     this.heartbeat.start();

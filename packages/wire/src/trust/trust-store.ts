@@ -39,6 +39,8 @@ export class TrustStore {
   private readonly files: TrustFiles;
   private readonly clock: Pick<Clock, 'wallNs'>;
   private readonly random: Pick<Random, 'bytes'>;
+  /** What the files said when they were last checked. */
+  private checked: { text: string; state: TrustState & { kind: 'member' }; tokenKey: Buffer } | null = null;
 
   constructor({ files, clock, random, marsDir }: TrustStoreOptions) {
     this.files = new TrustFiles(files, marsDir);
@@ -54,7 +56,7 @@ export class TrustStore {
   read(): TrustState {
     const contents = this.files.read();
     if (contents === null) return { kind: 'none' };
-    if (contents['host.crt'] !== undefined) return memberState(contents);
+    if (contents['host.crt'] !== undefined) return this.member(contents);
     if (contents.insecure !== undefined) return { kind: 'insecure' };
     if (contents.token !== undefined)
       return { kind: 'joining', token: decodeToken(contents.token), line: contents.token.trim() };
@@ -141,7 +143,7 @@ export class TrustStore {
       nonceHex: Buffer.from(nonce).toString('hex'),
     };
     this.writeInvite(token.nonceHex, { expiresMs: token.expiresMs, usedBy: null });
-    return encodeToken(token, tokenKey(contents['ca.key']!));
+    return encodeToken(token, this.tokenKeyOf(contents));
   }
 
   /**
@@ -155,8 +157,7 @@ export class TrustStore {
     let token: JoinToken;
     try {
       token = decodeToken(line);
-      if (!isSealed(line, tokenKey(contents['ca.key']!)))
-        return refusal('bad-token', 'the seal of the token is broken');
+      if (!isSealed(line, this.tokenKeyOf(contents))) return refusal('bad-token', 'the seal of the token is broken');
     } catch (error) {
       return refusal('bad-token', error instanceof MarsError ? error.message : 'the token cannot be read');
     }
@@ -222,9 +223,18 @@ export class TrustStore {
     return Number(this.clock.wallNs() / 1_000_000n);
   }
 
+  /** Checking everything takes a millisecond, and strangers can ask for it: so not twice for the same files. */
   private member(contents: TrustContents): TrustState & { kind: 'member' } {
     if (contents['host.crt'] === undefined) throw trustError('it is no member of a cluster with certificates');
-    return memberState(contents);
+    const text = JSON.stringify(contents);
+    if (this.checked?.text !== text)
+      this.checked = { text, state: memberState(contents), tokenKey: tokenKey(contents['ca.key']!) };
+    return this.checked.state;
+  }
+
+  private tokenKeyOf(contents: TrustContents): Buffer {
+    this.member(contents);
+    return this.checked!.tokenKey;
   }
 
   private dropExpiredInvites(): void {
