@@ -59,3 +59,6 @@ export const LEAVE_SETTLE_MS = 2000;
 
 /** Steps back in a history of logs; a resource keeps a few hundred. */
 export const MAX_HISTORY_STEPS = 100_000;
+
+/** cron: between rotating and deleting, ms (marsadm.md 6.5). */
+export const CRON_PAUSE_MS = 7000;

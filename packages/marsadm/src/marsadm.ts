@@ -158,6 +158,7 @@ class Run {
     const { line } = session;
     if (line.resources === null) return [new Job(session, line.command, '', line.args)];
     const names = this.resources(command, session);
+    if (names.length === 0 && command.isForEveryHost) return [new Job(session, line.command, '', line.args)];
     if (names.length === 0) {
       this.out.warn(`'all' matches nothing: this host takes part in no resource`);
       return null;

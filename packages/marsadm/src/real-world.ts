@@ -1,15 +1,19 @@
-import { RealFiles, SystemClock, ThisHost } from '@mars/platform/command-line';
-import { Dying } from './exit.js';
+import { RealFiles, RealRandom, SystemClock, ThisHost } from '@mars/platform/command-line';
 import type { World } from './world.js';
 
 /** This machine. */
 export function realWorld(): World {
+  const files = new RealFiles();
+  const clock = new SystemClock();
   return {
-    files: new RealFiles(),
-    clock: new SystemClock(),
+    files,
+    clock,
     host: new ThisHost(),
-    openTrust: async () => {
-      throw new Dying('certificates are not available in this build');
+    openTrust: async (marsDir) => {
+      // Loaded when it is needed: certificates bring much code along, and most commands have nothing to do with them.
+      const { TrustStore, decodeToken } = await import('@mars/wire');
+      const store = new TrustStore({ files, clock, random: new RealRandom(), marsDir });
+      return Object.assign(store, { readToken: decodeToken });
     },
     env: process.env,
     out: (text) => void process.stdout.write(text),

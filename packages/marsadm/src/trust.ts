@@ -1,4 +1,10 @@
-import type { TrustStore } from '@mars/wire';
+import type { JoinToken, TrustStore } from '@mars/wire';
 
 /** What marsadm does with `/mars/.trust/`. */
-export type Trust = Pick<TrustStore, 'read' | 'create' | 'createInsecure' | 'keepToken' | 'invite' | 'remove'>;
+export interface Trust extends Pick<
+  TrustStore,
+  'read' | 'create' | 'createInsecure' | 'keepToken' | 'invite' | 'remove'
+> {
+  /** What a token says. @throws MarsError BAD_TOKEN */
+  readToken(line: string): JoinToken;
+}

@@ -43,8 +43,12 @@ export interface Command {
   readonly needsUuid?: boolean;
   /** Works without a tree at all. */
   readonly needsTree?: boolean;
+  /** Its global phases also run on a host that takes part in no resource. */
+  readonly isForEveryHost?: boolean;
   /** No separator line before each resource (log-*). */
   readonly isQuiet?: boolean;
+  /** Called for each resource when the command ends before its last phase: puts right what must not stay as it is. */
+  readonly abort?: (job: Job) => Promise<void>;
   readonly phases: readonly Phase[];
 }
 

@@ -81,19 +81,14 @@ async function enter(job: Job, trust: Trust, peer: string): Promise<string | nul
     if (!session.dryRun) trust.createInsecure();
     return null;
   }
-  const token = await findToken(session, peer);
-  if (session.dryRun) return null;
-  trust.keepToken(token);
-  const state = trust.read();
-  if (state.kind !== 'joining') return null;
-  if (state.token.inviter !== peer) {
-    trust.remove();
-    job.refuse(
-      `this token is of '${state.token.inviter}', not of '${peer}'`,
-      `marsadm join-cluster ${state.token.inviter}`,
-    );
+  const line = await findToken(session, peer);
+  if (line === '') return null;
+  const { inviter, address } = trust.readToken(line);
+  if (inviter !== peer) {
+    job.refuse(`this token is of '${inviter}', not of '${peer}'`, `marsadm join-cluster ${inviter}`);
   }
-  return state.token.address.host;
+  if (!session.dryRun) trust.keepToken(line);
+  return address.host;
 }
 
 /** The daemon runs: it redeems the token, fetches the tree, and the real uuid replaces the preliminary one. */

@@ -89,6 +89,7 @@ async function runJoin(job: Job): Promise<void> {
     ]);
   const trust = await openTrust(job);
   requireNoTrust(job, trust);
+  trust.readToken(token);
   if (session.dryRun) return out.say('DRY_RUN: would keep the token');
   trust.keepToken(token);
   job.tree.trigger('1');

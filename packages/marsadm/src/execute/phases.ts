@@ -3,7 +3,7 @@ import { paths } from '@mars/mars-tree';
 import type { Command, Phase } from '../commands/command.js';
 import { Dying, EXIT_FAILED, EXIT_TIMEOUT, TimedOut, type ExitStatus } from '../exit.js';
 import { LOOP_MS } from '../limits.js';
-import { humanBytes } from '../parse/size.js';
+import { humanNumber } from '../facts/view-text.js';
 import { Job } from './job.js';
 import type { Session } from './session.js';
 
@@ -13,8 +13,10 @@ import type { Session } from './session.js';
  */
 export async function runPhases(session: Session, command: Command, jobs: readonly Job[]): Promise<void> {
   const runner = new PhaseRunner(session, command, jobs);
-  for (const [index, phase] of command.phases.entries()) {
-    if (!(await runner.run(phase, index))) return;
+  // A phase for all resources together, in front, is number 0: the others keep the numbers of the original.
+  let number = command.phases[0]?.isGlobal ? 0 : 1;
+  for (const phase of command.phases) {
+    if (!(await runner.run(phase, number++))) return;
   }
 }
 
@@ -31,12 +33,12 @@ class PhaseRunner {
   }
 
   /** @returns false when the command ends here */
-  async run(phase: Phase, index: number): Promise<boolean> {
+  async run(phase: Phase, number: number): Promise<boolean> {
     const jobs = this.alive().filter((job) => phase.when?.(job) ?? true);
-    if (jobs.length === 0) return this.alive().length > 0;
-    this.announce(phase, index);
+    if (jobs.length === 0) return this.alive().length > 0; // all of them leave this phase out
+    this.announce(phase, number);
     await this.maybeStep();
-    this.maybeInject(index);
+    this.maybeInject(number);
     const concerned = phase.isGlobal ? jobs.slice(0, 1) : jobs;
     if (!phase.isLoop) await this.once(phase, concerned);
     else if (!(await this.loop(phase, concerned))) return false;
@@ -47,9 +49,9 @@ class PhaseRunner {
     return this.jobs.filter(({ resource }) => !this.session.failed.has(resource));
   }
 
-  private announce({ title, isGlobal }: Phase, index: number): void {
+  private announce({ title, isGlobal }: Phase, number: number): void {
     if (this.command.phases.length < 2) return;
-    this.session.out.say(`-------- ${isGlobal ? 'GLOBAL ' : ''}PHASE ${index + 1} -------- ${title}:`);
+    this.session.out.say(`-------- ${isGlobal ? 'GLOBAL ' : ''}PHASE ${number} -------- ${title}:`);
   }
 
   private async maybeStep(): Promise<void> {
@@ -59,9 +61,9 @@ class PhaseRunner {
     await world.host.ask('Press RETURN to go on ');
   }
 
-  private maybeInject(index: number): void {
+  private maybeInject(number: number): void {
     const wanted = this.session.options.errorInjectionPhase;
-    if (wanted > 0 && wanted === index + 1) throw new Dying(`error injected in phase ${wanted}`);
+    if (wanted > 0 && wanted === number) throw new Dying(`error injected in phase ${wanted}`);
   }
 
   /** @returns jobs that said "not yet" */
@@ -77,6 +79,7 @@ class PhaseRunner {
       } catch (error) {
         tree.rollback(mark);
         this.failed(job, error);
+        await this.abort([job]);
       }
     }
     out.resource = null;
@@ -94,7 +97,11 @@ class PhaseRunner {
         session.out.say(`DRY_RUN: would wait until '${phase.title}' is reached`);
         return true;
       }
-      if (spentMs >= timeoutMs) return this.notReached(phase, waiting);
+      if (spentMs >= timeoutMs) {
+        this.notReached(phase, waiting);
+        await this.abort(this.alive());
+        return false;
+      }
       await session.sleep(Math.min(LOOP_MS, timeoutMs - spentMs));
       for (const job of waiting) job.look();
       waiting = await this.once(phase, waiting, true);
@@ -102,12 +109,19 @@ class PhaseRunner {
     return true;
   }
 
-  private notReached({ title }: Phase, waiting: readonly Job[]): boolean {
+  private notReached({ title }: Phase, waiting: readonly Job[]): void {
     const { session } = this;
     const names = waiting.map(({ resource }) => resource).join(',');
     session.out.warn(`Condition '${title}' for resources '${names}' not reached within ${session.options.timeout} s`);
     session.fail(EXIT_TIMEOUT);
-    return false;
+  }
+
+  private async abort(jobs: readonly Job[]): Promise<void> {
+    for (const job of jobs) {
+      this.session.out.resource = job.resource;
+      await this.command.abort?.(job);
+    }
+    this.session.out.resource = null;
   }
 
   private failed(job: Job, error: unknown): void {
@@ -129,7 +143,7 @@ export function separatorLine(snapshot: Session['snapshot'], resource: string, h
   const kind = snapshot.value(paths.data(resource, host)) === null ? 'guest' : 'resource';
   const size = Number.parseInt(snapshot.value(paths.size(resource)) ?? '', 10);
   const counts = `[${snapshot.members(resource).length}/${snapshot.hosts().length}]`;
-  return `--------- ${kind} ${resource} ${Number.isNaN(size) ? '' : `${humanBytes(size)} `}${counts}`;
+  return `--------- ${kind} ${resource} ${Number.isNaN(size) ? '' : `${humanNumber(size)} `}${counts}`;
 }
 
 /** Says why, in the tokens of marsadm.md 4.1. @returns exit status. Our own mistakes are thrown on */

@@ -44,7 +44,7 @@ async function waitFor(job: Job, wait: Wait): Promise<void> {
   const { session, out, tree } = job;
   tree.look(...wait.look);
   if (session.dryRun) {
-    if (!wait.reached()) out.say(`DRY_RUN: would be ${wait.line(session.budget.leftSeconds)}`);
+    if (!wait.reached()) out.say(`DRY_RUN: would wait: ${wait.line(session.budget.leftSeconds)}`);
     return;
   }
   for (let sinceSaidMs = SAY_MS; !wait.reached(); sinceSaidMs += LOOK_MS) {

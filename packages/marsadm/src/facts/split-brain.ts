@@ -1,7 +1,8 @@
 import { LOG, NS_PER_SECOND, REPLAY, STAMP, paths } from '@mars/mars-tree';
 import type { Job } from '../execute/job.js';
 import { compareNaturally } from '../parse/names.js';
-import { humanBytes, humanSeconds } from '../parse/size.js';
+import { humanSeconds } from '../parse/size.js';
+import { humanNumber } from './view-text.js';
 import { amountBehind, duplicateLogs, findSplits, placeText, type Place, type Split } from './history.js';
 
 /** True when histories have parted: nobody but the operator can say which side is right. */
@@ -37,7 +38,7 @@ function reportHost(job: Job, number: number, host: string, splits: readonly Spl
   const point = splits.find((split) => split.hosts.includes(host))?.point ?? null;
   const bytes = amountBehind(snapshot, resource, host, point);
   const words = [roleOf(job, host), stateOf(job, host)].filter((word) => word !== '').map((word) => `${word} `);
-  job.out.warn(`   host${number} = '${host}' ${words.join('')}logfile_amount='${bytes}' (${humanBytes(bytes)})`);
+  job.out.warn(`   host${number} = '${host}' ${words.join('')}logfile_amount='${bytes}' (${humanNumber(bytes)})`);
   const log = snapshot.read(paths.replay(resource, host), REPLAY)?.log;
   if (host !== session.me || log === undefined) return;
   const isHere = snapshot.entry(paths.log(resource, log.sequence, log.host))?.kind === 'file';

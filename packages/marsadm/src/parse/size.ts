@@ -23,19 +23,6 @@ export function parseSize(text: string): number {
   ]);
 }
 
-const UNITS = [
-  { letter: 'T', factor: 1024 ** 4, from: 9.99 * 1024 ** 4 },
-  { letter: 'G', factor: 1024 ** 3, from: 9.99 * 1024 ** 3 },
-  { letter: 'M', factor: 1024 ** 2, from: 1024 ** 2 },
-  { letter: 'K', factor: 1024, from: 1024 },
-] as const;
-
-/** A number of bytes as the original prints it: `20.000 GiB`, `9216.000 MiB`, `512 B`. Source: macros.md 3.1 */
-export function humanBytes(bytes: number): string {
-  const unit = UNITS.find(({ from }) => bytes >= from);
-  return unit === undefined ? `${Math.trunc(bytes)} B` : `${(bytes / unit.factor).toFixed(3)} ${unit.letter}iB`;
-}
-
 /** `HH:MM:SS`, hours unlimited. Source: macros.md 3 */
 export function humanSeconds(seconds: number): string {
   if (seconds < 0) return '--:--:--';

@@ -195,10 +195,15 @@ class StoryTrust implements Trust {
     const text = new TextDecoder().decode(this.files.readFile(`${this.dir}/state`) ?? new Uint8Array());
     const [kind, host] = text.split(' ');
     if (kind === 'joining') {
-      const token = { inviter: host!, address: { host: '192.0.2.1', port: 7777 } };
-      return { kind, line: `token-of-${host}`, token } as ReturnType<Trust['read']>;
+      const line = `token-of-${host}`;
+      return { kind, line, token: this.readToken(line) };
     }
     return (kind === '' || kind === undefined ? { kind: 'none' } : { kind, host }) as ReturnType<Trust['read']>;
+  }
+
+  readToken(line: string): ReturnType<Trust['readToken']> {
+    const token = { inviter: line.replace('token-of-', ''), address: { host: '192.0.2.1', port: 7777 } };
+    return token as ReturnType<Trust['readToken']>;
   }
 
   async create(host: string): Promise<void> {

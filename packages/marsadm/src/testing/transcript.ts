@@ -170,7 +170,7 @@ class Player {
       ...prefixed('out|', this.hidden(world.stdout)),
       ...prefixed('err|', this.hidden(world.stderr)),
       ...treeChanges(before, snapshotOf(world), world.byDaemon).map((change) => `tree| ${this.hidden(change)}`),
-      ...world.triggers.map((trigger) => `trigger| ${trigger}`),
+      ...world.triggers.map((trigger) => `trigger| ${this.hidden(trigger)}`),
       ...(tookMs === 0 ? [] : [`took ${tookMs / 1000} s`]),
       `exit ${status}`,
     ];

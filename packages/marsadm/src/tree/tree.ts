@@ -234,6 +234,10 @@ export class Tree {
     return readText(this.options.world.files, this.store.disk.absolute(path));
   }
 
+  stampNs(path: string): bigint | null {
+    return this.snapshot.stampNs(path);
+  }
+
   /** Age of a link by its stamp, seconds; null = not there. */
   ageSeconds(path: string): number | null {
     const stampNs = this.snapshot.stampNs(path);
