@@ -284,6 +284,7 @@ int Ring::enableEventFd() {
     return result;
   }
   eventFd_ = fd;
+  alsoWake(wakeHandle_, fd);
   flushQueue();  // the wake of set-up may still be queued
   return 0;
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import native from '../index.cjs';
 import { Kit, useKit, OP, FLAG, ECANCELED, ETIME } from './kit.mjs';
 
@@ -81,6 +82,40 @@ describe('attach()', () => {
       });
     }
     kit.ring.detach();
+  });
+
+  it('is called for a wake again and again, with nothing else going on', async () => {
+    const { kit } = holder;
+    let woken = () => {};
+    kit.ring.attach(() => {
+      kit.tick();
+      woken();
+    });
+    // Apart from each other: what the kernel puts off must not be hidden by the wake that follows.
+    for (let i = 0; i < 5; i++) {
+      await new Promise((resolve) => {
+        woken = resolve;
+        native.wakeRing(kit.ring.wakeHandle);
+      });
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    kit.ring.detach();
+  });
+
+  it('hears of what completes after a wake', async () => {
+    const { kit } = holder;
+    const [a, b] = native.socketpair();
+    for (let i = 0; i < 5; i++) {
+      const tag = kit.op(OP.RECV, { fd: a, buf: 0, len: 100 });
+      kit.tick();
+      const results = attached(kit, tag);
+      native.wakeRing(kit.ring.wakeHandle);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      fs.writeSync(b, 'late');
+      assert.deepEqual(await results, [4]);
+    }
+    native.closeFd(a);
+    native.closeFd(b);
   });
 
   it('may be detached and attached again with operations in flight', async () => {
