@@ -1,0 +1,356 @@
+import { isMarsError, type Clock, type Files, type Logger, type Random, type SecureNet } from '@mars/brick-core';
+import { TreeExchange, formatStamp, paths, type LamportClock, type TreeStore } from '@mars/mars-tree';
+import {
+  JoinService,
+  PeerNet,
+  TrustStore,
+  redeemToken,
+  type Identity,
+  type MemberFacts,
+  type TrustState,
+} from '@mars/wire';
+import { JOIN_RETRY_MS, LISTEN_RETRY_MS, RENEW_PERIOD_MS } from './limits.js';
+import type { DaemonNetwork } from './network.js';
+import type { Settings } from './settings.js';
+import { VERSION } from './version.js';
+
+export interface NetworkOptions {
+  settings: Settings;
+  store: TreeStore;
+  lamport: LamportClock;
+  platform: { files: Files; loop: Clock; random: Random; secureNet: SecureNet };
+  log: Logger;
+  notified: (peer: string) => void;
+}
+
+/** What stands between this host and the others while a port is open. */
+interface Open {
+  net: PeerNet;
+  exchange: TreeExchange;
+  /** null = the port could not be opened yet; others may still be reached. */
+  address: string | null;
+}
+
+export function openNetwork(options: NetworkOptions): ClusterNetwork {
+  return new ClusterNetwork(options);
+}
+
+/**
+ * The network of a daemon, as the files of trust permit it; `marsadm` may change them at any time.
+ *
+ * | `.trust/`            | what is open |
+ * |---|---|
+ * | nothing              | no port, unless `insecure: true`: a tree of the original works locally until `trust-create` or `trust-join` |
+ * | a token              | no port; the token is shown to the inviting host again and again until it is redeemed |
+ * | certificates         | TLS 1.3 both ways, and the join service |
+ * | `insecure`           | plain text |
+ *
+ * Source: decided.md, *Trust*
+ */
+export class ClusterNetwork implements DaemonNetwork {
+  private readonly trust: TrustStore;
+  private readonly log: Logger;
+  private readonly store: TreeStore;
+  private readonly clock: Clock;
+  private open: Open | null = null;
+  private state: TrustState = { kind: 'none' };
+  private whyClosed = 'not started yet';
+  /** The directory of trust when it was read, so that it is not read in every round. */
+  private seenTrust = '';
+  private joining: AbortController | null = null;
+  private isStopped = false;
+  private renewedUs = 0;
+  private listenedUs = -Infinity;
+  private isRecheckDue = false;
+  private readonly unsubscribe: () => void;
+
+  constructor(private readonly options: NetworkOptions) {
+    const { platform, settings, store, log } = options;
+    this.log = log;
+    this.store = store;
+    this.clock = platform.loop;
+    this.trust = new TrustStore({
+      files: platform.files,
+      clock: platform.loop,
+      random: platform.random,
+      marsDir: settings.mars,
+    });
+    this.unsubscribe = store.subscribe((before, after) => {
+      const mayConcern = before.changesTo(after).some(({ path }) => /^(ips\/|userspace\/tls-)/.test(path));
+      if (mayConcern) this.recheckSoon();
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.round();
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    this.unsubscribe();
+    await this.shut('the daemon is stopping');
+  }
+
+  async round(): Promise<void> {
+    if (this.isStopped) return;
+    await this.followTrust();
+    await this.listen();
+    await this.renew();
+  }
+
+  // ---- what the daemon asks for
+
+  notify(_all: boolean): void {
+    this.open?.exchange.notify();
+  }
+
+  compare(fully: boolean): void {
+    this.open?.exchange.compare({ fully });
+  }
+
+  pushLink(peer: string, canonicalPath: string, value: string): Promise<string | null> {
+    return this.open?.exchange.pushLink(peer, canonicalPath, value) ?? Promise.resolve(this.whyClosed);
+  }
+
+  pushCheck(peer: string, canonicalPath: string): Promise<string | null> {
+    return this.open?.exchange.pushCheck(peer, canonicalPath) ?? Promise.resolve(this.whyClosed);
+  }
+
+  peersText(): string {
+    return this.open?.exchange.peersText() ?? '';
+  }
+
+  collect(): string[] {
+    return this.open?.exchange.collect() ?? [];
+  }
+
+  describe(): string {
+    if (this.open === null) return this.whyClosed;
+    const how = this.state.kind === 'member' ? 'TLS' : 'plain text, insecure';
+    return this.open.address === null ? `${how}, but no port could be opened` : `${how} on ${this.open.address}`;
+  }
+
+  // ---- following the files of trust
+
+  private async followTrust(): Promise<void> {
+    const seen = this.lookAtTrust();
+    if (seen === this.seenTrust) return;
+    this.seenTrust = seen;
+    const state = this.readTrust();
+    if (state === null) return;
+    this.state = state;
+    if (state.kind !== 'joining') this.stopJoining();
+    if (state.kind === 'joining') return this.join();
+    const identity = this.identityOf(state);
+    if (identity === null) return this.shut(NO_TRUST);
+    if (state.kind === 'member') this.publishOwn(state);
+    if (this.open === null) this.openWith(identity);
+    else this.open.net.setIdentity(identity);
+  }
+
+  /** Each change of the directory is a rename in it. */
+  private lookAtTrust(): string {
+    const stat = this.options.platform.files.stat(this.trust.directory);
+    return stat === null ? 'nothing' : `${stat.inode} ${stat.mtimeNs}`;
+  }
+
+  private readTrust(): TrustState | null {
+    try {
+      return this.trust.read();
+    } catch (err) {
+      if (!isMarsError(err)) throw err;
+      this.log.error({ err, hint: err.hint }, 'the files of trust cannot be used');
+      if (this.open === null) this.whyClosed = err.message;
+      return null;
+    }
+  }
+
+  private identityOf(state: TrustState): Identity | null {
+    if (state.kind === 'member') return state.identity;
+    const isPlain = state.kind === 'insecure' || (state.kind === 'none' && this.options.settings.insecure);
+    return isPlain ? { kind: 'plain' } : null;
+  }
+
+  private openWith(identity: Identity): void {
+    const { settings, platform, log, lamport, notified, store } = this.options;
+    if (identity.kind === 'plain')
+      log.warn({}, 'hosts talk in plain text: whoever reaches the port can change everything');
+    const net = new PeerNet({
+      net: platform.secureNet,
+      clock: platform.loop,
+      random: platform.random,
+      log,
+      stamps: { now: () => lamport.now(), seen: (ns) => lamport.advanceLazy(ns) },
+      host: settings.host,
+      version: VERSION,
+      identity,
+      facts: this.facts,
+    });
+    new JoinService({
+      peers: net,
+      store: this.trust,
+      facts: this.facts,
+      clock: platform.loop,
+      log,
+      host: settings.host,
+      uuid: () => store.snapshot.value(paths.uuid) ?? '',
+      admit: (host, ip, fingerprintHex) => this.admit(host, ip, fingerprintHex),
+    });
+    const exchange = new TreeExchange({
+      store,
+      files: platform.files,
+      clock: platform.loop,
+      random: platform.random,
+      log,
+      net,
+      port: settings.port,
+      notified,
+    });
+    this.open = { net, exchange, address: null };
+    this.listenedUs = -Infinity;
+    exchange.start();
+  }
+
+  private async shut(why: string): Promise<void> {
+    this.stopJoining();
+    this.whyClosed = why;
+    const { open } = this;
+    this.open = null;
+    if (open === null) return;
+    open.exchange.stop();
+    await open.net.close();
+    this.log.info({ reason: why }, 'all ports are closed');
+  }
+
+  /** Others can be reached before our own port is open, so a port in use is no reason not to run. */
+  private async listen(): Promise<void> {
+    const { open } = this;
+    const isDue = this.clock.nowUs - this.listenedUs >= LISTEN_RETRY_MS * 1000;
+    if (open === null || open.address !== null || !isDue) return;
+    this.listenedUs = this.clock.nowUs;
+    const { ip, port } = this.options.settings;
+    try {
+      const address = await open.net.listen({ host: ip ?? '0.0.0.0', port });
+      open.address = 'path' in address ? address.path : `${address.host}:${address.port}`;
+      this.log.info({ address: open.address }, 'listening for other hosts');
+    } catch (err) {
+      if (!isMarsError(err)) throw err;
+      this.log.error({ err, port, hint: err.hint }, 'the port cannot be opened');
+    }
+  }
+
+  private async renew(): Promise<void> {
+    if (this.state.kind !== 'member' || this.clock.nowUs - this.renewedUs < RENEW_PERIOD_MS * 1000) return;
+    this.renewedUs = this.clock.nowUs;
+    if (await this.trust.renew()) this.log.info({}, 'this host has a new certificate');
+    await this.followTrust();
+  }
+
+  // ---- who belongs to the cluster
+
+  private readonly facts: MemberFacts = {
+    isMember: (host) => this.store.snapshot.value(paths.ip(host)) !== null,
+    fingerprintOf: (host) => this.store.snapshot.value(tlsPath(host)),
+    renewed: (host, fingerprintHex) => void this.store.writeIfChanged(tlsPath(host), fingerprintHex),
+  };
+
+  /** Like a pushed link: a daemon may not write addresses of its own accord, but it hears of this one from the host itself. */
+  private admit(host: string, ip: string, fingerprintHex: string): void {
+    const { store } = this;
+    store.batch(() => {
+      store.push({ path: paths.ip(host), value: ip, stampNs: store.clock.now() });
+      store.write(tlsPath(host), fingerprintHex);
+    });
+  }
+
+  /**
+   * Whoever made the authority was admitted by nobody, so its own daemon says which certificate it has; a host that was admitted says the
+   * same as the one who admitted it. A different value stays: it is newer than this certificate, unless this one vouches for having followed it.
+   */
+  private publishOwn(state: TrustState & { kind: 'member' }): void {
+    const { store } = this;
+    const known = this.facts.fingerprintOf(store.me);
+    if (known === state.fingerprintHex) return;
+    const isRenewed = known !== null && state.identity.successions.length > 0;
+    if (isRenewed || known === null) store.write(tlsPath(store.me), state.fingerprintHex);
+  }
+
+  /** In a turn of its own, because it closes channels, and we are inside a change of the tree. */
+  private recheckSoon(): void {
+    if (this.isRecheckDue) return;
+    this.isRecheckDue = true;
+    this.clock.after(0, this, (network) => {
+      network.isRecheckDue = false;
+      network.open?.net.recheck();
+    });
+  }
+
+  // ---- joining
+
+  private async join(): Promise<void> {
+    if (this.open !== null) await this.shut('this host is joining a cluster');
+    if (this.joining !== null) return;
+    this.whyClosed = 'this host is joining a cluster';
+    this.joining = new AbortController();
+    this.keepJoining(this.joining.signal).catch((err: unknown) => {
+      if (!isMarsError(err)) throw err;
+      this.log.error({ err, hint: err.hint }, 'joining the cluster failed');
+      this.whyClosed = `joining the cluster failed: ${err.message}`;
+    });
+  }
+
+  private stopJoining(): void {
+    this.joining?.abort();
+    this.joining = null;
+  }
+
+  private async keepJoining(signal: AbortSignal): Promise<void> {
+    const { settings, platform, store, notified } = this.options;
+    while (!signal.aborted) {
+      try {
+        const result = await redeemToken({
+          net: platform.secureNet,
+          clock: platform.loop,
+          store: this.trust,
+          host: settings.host,
+          version: VERSION,
+          ip: store.snapshot.value(paths.ip(settings.host)) ?? settings.ip,
+          signal,
+        });
+        this.log.info({ inviter: result.inviter, uuid: result.uuid }, 'this host has joined the cluster');
+        this.welcome(result.inviter, result.inviterAddress, result.inviterFingerprintHex);
+        // The files have changed; the next round opens the port with them.
+        return notified(result.inviter);
+      } catch (err) {
+        if (!isMarsError(err)) throw err;
+        if (signal.aborted) return;
+        if (typeof err.details['reason'] === 'string' && err.code !== 'TLS_REFUSED') throw err;
+        this.log.warn({ err }, 'the inviting host cannot be reached; trying again');
+        this.whyClosed = `this host is joining a cluster: ${err.message}`;
+      }
+      await this.clock.sleep(JOIN_RETRY_MS);
+    }
+  }
+
+  /** The first facts of a new member: the one whom it trusts already. They give way to everything that is newer. */
+  private welcome(inviter: string, address: object, fingerprintHex: string): void {
+    const { store } = this;
+    const preliminaryNs = 1_000_000_000n;
+    store.batch(() => {
+      if ('host' in address && this.facts.isMember(inviter) === false) {
+        store.push({ path: paths.ip(inviter), value: String(address.host), stampNs: preliminaryNs });
+      }
+      if (store.snapshot.value(paths.uuid) === null)
+        store.push({ path: paths.uuid, value: '(any)', stampNs: preliminaryNs });
+      if (this.facts.fingerprintOf(inviter) === null) store.write(tlsPath(inviter), fingerprintHex);
+    });
+    this.log.debug({ inviter, at: formatStamp(store.clock.peek()) }, 'the inviting host is trusted');
+  }
+}
+
+const NO_TRUST =
+  'no port is open: this tree has no certificates. "marsadm trust-create" on one member and "trust-join" on the others, or "insecure: true" in marsd.yaml';
+
+function tlsPath(host: string): string {
+  return `userspace/tls-${host}`;
+}
