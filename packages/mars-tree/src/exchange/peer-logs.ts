@@ -3,7 +3,7 @@ import { LOG } from '../keys/logs.js';
 import { paths } from '../paths.js';
 import { isDirectory } from '../snapshot/entry.js';
 import type { TreeSnapshot } from '../snapshot/snapshot.js';
-import { ZERO, hashName, plus, type Sum } from './hash.js';
+import { ZERO, hashName, plus, sameSum, type Sum } from './hash.js';
 import { MAX_PEER_LOGS } from './limits.js';
 
 /** How long the logs of this host are for others. */
@@ -79,22 +79,21 @@ export class PeerLogs {
 
   /** @returns whether anything is new */
   take(resource: string, logs: readonly LogSize[], isAll: boolean): boolean {
+    const before = this.sum(resource);
     const known = this.resources.get(resource) ?? new Map<string, number>();
-    const before = [...known].toString();
     if (isAll) this.clear(known);
-    for (const { name, durableBytes } of logs) {
-      if (known.delete(name)) this.count--;
-      if (durableBytes < 0 || LOG.read(name) === null) continue;
-      if (this.count >= MAX_PEER_LOGS) {
-        this.dropped++;
-        continue;
-      }
-      known.set(name, durableBytes);
-      this.count++;
-    }
+    for (const log of logs) this.put(known, log);
     if (known.size > 0) this.resources.set(resource, known);
     else this.resources.delete(resource);
-    return [...known].toString() !== before;
+    return !sameSum(before, this.sum(resource));
+  }
+
+  private put(known: Map<string, number>, { name, durableBytes }: LogSize): void {
+    if (known.delete(name)) this.count--;
+    if (durableBytes < 0 || LOG.read(name) === null) return;
+    if (this.count >= MAX_PEER_LOGS) return void this.dropped++;
+    known.set(name, durableBytes);
+    this.count++;
   }
 
   /** Forgets resources that are of no interest any more. */
