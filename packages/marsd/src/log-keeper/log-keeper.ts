@@ -10,7 +10,7 @@ import {
 } from '@mars/brick-core';
 import type { DigestEngine } from '@mars/bricks-logger/log-format';
 import { LOG, type LogName } from '@mars/mars-tree';
-import type { FactValue, Facts, StackEvent, StackHandle, StackPlan } from '@mars/stack';
+import type { FactValue, StackEvent, StackHandle, StackPlan } from '@mars/stack';
 import {
   localStepText,
   nextLocalStep,

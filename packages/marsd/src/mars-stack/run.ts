@@ -1,11 +1,12 @@
 import { ErrorCode, MarsError, parseUnit } from '@mars/brick-core';
 import { RealFiles, onSignal } from '@mars/platform';
-import { loadStack, topsOf, type LoadedStack, type SettledReport, type StackHandle } from '@mars/stack';
+import { loadStack, topsOf, type LoadedStack, type SettledReport, type StackHandle, type VarValues } from '@mars/stack';
 import { allBrickTypes, type BrickPackage } from '../compose.js';
 import { installedPackages } from '../plugins/installed.js';
 import { listenForControl, type ControlServer } from './control/server.js';
 import { EXIT_FAILED, EXIT_GOOD, type ExitCode } from './exit.js';
 import { parseFacts, parsePairs, readSources, readText } from './inputs.js';
+import { KeptLogs } from './kept-logs.js';
 import { LiveView } from './live-view.js';
 import { resultOf, summaryOf, type Ending, type Outcome } from './result.js';
 import type { Terminal } from './screen.js';
@@ -38,7 +39,8 @@ const STALL_MS = 10 * 60_000;
 /** `mars-stack run`: loads, starts, watches, ends. Nothing is started when the input is not right. */
 export async function run(options: RunOptions): Promise<ExitCode> {
   const plugins = await installedPackages();
-  const loaded = load(options, plugins);
+  const reload = loader(options, plugins);
+  const loaded = reload({});
   const durationMs = durationOf(options);
   const out: Terminal = process.stdout;
   let view: LiveView | null = null;
@@ -55,7 +57,7 @@ export async function run(options: RunOptions): Promise<ExitCode> {
   });
   try {
     const stack = await stage.open(loaded, parseFacts(options.fact));
-    const running = new Running(stage, stack, loaded);
+    const running = new Running(stage, stack, loaded, KeptLogs.of(loaded, stage, stack, reload));
     if (!options.json && !options.quiet) view = new LiveView(out, stage, stack, loaded.plan);
     const outcome = await running.toItsEnd({
       durationMs,
@@ -72,24 +74,24 @@ export async function run(options: RunOptions): Promise<ExitCode> {
   }
 }
 
-function load(options: RunOptions, plugins: readonly BrickPackage[]): LoadedStack {
+/** Reads the files once; what it returns makes a plan of them, with the given values in place of those of the command line. */
+function loader(options: RunOptions, plugins: readonly BrickPackage[]): (others: VarValues) => LoadedStack {
   const files = new RealFiles();
   const sources = readSources(files, [options.file, ...options.overlay]);
   const secrets = Object.entries(parsePairs(options.secret, '--secret key=FILE')).map(([name, file]) => [
     name,
     readText(files, file).trimEnd(),
   ]);
-  const facts = Object.keys(parseFacts(options.fact));
   const vars = {
     ...parsePairs(options.set, '--set seed=7'),
     ...(Object.fromEntries(secrets) as Record<string, string>),
   };
-  return loadStack(sources, {
+  const common = {
     registry: allBrickTypes(plugins),
-    vars,
-    facts,
+    facts: Object.keys(parseFacts(options.fact)),
     ...(options.stack === undefined ? {} : { stack: options.stack }),
-  });
+  };
+  return (others) => loadStack(sources, { ...common, vars: { ...vars, ...others } });
 }
 
 function durationOf({ duration }: RunOptions): number | null {
@@ -133,6 +135,7 @@ class Running {
     private readonly stage: Stage,
     private readonly stack: StackHandle,
     private readonly loaded: LoadedStack,
+    private readonly logs: KeptLogs | null,
   ) {
     stack.subscribe((event) => {
       if (event.kind === 'threw') this.noteThrown(event.brick, event.message);
@@ -155,9 +158,13 @@ class Running {
       const { plan } = this.loaded;
       view?.stop();
       await control?.close();
-      await this.orDeath(stage.drive(stack.close({ timeoutMs: CLOSE_TIMEOUT_MS })), undefined);
+      await this.orDeath(this.close(), undefined);
       const ended = this.isDead ? 'died' : ending;
       return { stage, plan, ended, elapsedMs, statistics, report, threw: this.threw };
+    } catch (error) {
+      // Nothing is left to be driven by a view or a client; what is there goes off in order all the same.
+      await this.close().catch(() => {});
+      throw error;
     } finally {
       ignoreSignals();
     }
@@ -173,9 +180,26 @@ class Running {
     }
   }
 
+  private close(): Promise<void> {
+    const { stage, stack, logs } = this;
+    const closeStack = (): Promise<void> => stack.close({ timeoutMs: CLOSE_TIMEOUT_MS });
+    return stage.drive(logs === null ? closeStack() : logs.close(closeStack));
+  }
+
+  /** Until the logs are recovered; the stack has nothing to show before. */
+  private async recoverLogs(): Promise<Ending | null> {
+    if (this.logs === null) return null;
+    const started = this.logs.start().then(() => null);
+    // When it is ended first, the start fails later, and nobody cares any more.
+    started.catch(() => {});
+    return this.stage.drive(Promise.race([started, this.ended]));
+  }
+
   /** Until the stack is ready, and then until it ends. */
   private async watch(hasLimit: boolean): Promise<Ending> {
     const { stage, stack } = this;
+    const early = await this.recoverLogs();
+    if (early !== null) return early;
     const ready = await stage.drive(Promise.race([stack.settled(), this.ended]));
     if (typeof ready === 'string') return ready;
     // A brick that could not start in the first place will not heal while somebody looks at a demo.
@@ -217,6 +241,9 @@ class Running {
   }
 
   private noteJob(brick: string, isFinished: boolean): void {
+    // A logger that has finished a replay is about to log; its keeper decides that.
+    const type = this.loaded.plan.bricks.find(({ name }) => name === brick)?.type;
+    if (this.logs !== null && type === 'trans-logger') return;
     this.jobs.set(brick, isFinished);
     if ([...this.jobs.values()].every(Boolean)) this.end('finished');
   }

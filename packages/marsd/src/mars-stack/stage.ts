@@ -1,4 +1,14 @@
-import { BRICKS, DEFAULT_ARENA_BYTES, DEFAULT_POOL_OBJECTS, container, type BrickRegistry } from '@mars/brick-core';
+import {
+  BRICKS,
+  DEFAULT_ARENA_BYTES,
+  DEFAULT_POOL_OBJECTS,
+  container,
+  silentLogger,
+  type BrickRegistry,
+  type Clock,
+  type Files,
+  type Logger,
+} from '@mars/brick-core';
 import { createPlatform, type Platform } from '@mars/platform';
 import { World } from '@mars/sim';
 import { openStack, type Facts, type LoadedStack, type StackHandle } from '@mars/stack';
@@ -12,6 +22,8 @@ export interface Stage {
   readonly registry: BrickRegistry;
   /** This machine, for the control socket; the seeded world has none, because nobody outside may disturb it. */
   readonly platform: Platform | null;
+  /** Files and time of this stage, for what is done beside the stack. */
+  readonly machine: { files: Files; clock: Clock; log: Logger };
   /** Builds and starts the one stack of this stage. */
   open(loaded: LoadedStack, facts: Facts): Promise<StackHandle>;
   /** Milliseconds of the stage's own clock since the stack was opened. */
@@ -56,6 +68,7 @@ function threadStage({ logTo, verbose, plugins }: StageOptions): Stage {
   return {
     kind: 'real',
     ...{ registry: allBrickTypes(plugins), platform },
+    machine: { files: platform.files, clock: loop, log: platform.log },
     open: async ({ plan, secrets }, facts) => {
       stack = await openStackInThread(plan, { secrets, facts, level, onLog: (line) => logTo.write(line) });
       watch = new Stopwatch();
@@ -81,6 +94,7 @@ function realStage({ logTo, verbose, plugins }: StageOptions): Stage {
   return {
     kind: 'real',
     ...{ registry, platform },
+    machine: { files: platform.files, clock: loop, log },
     open: async (loaded, facts) => openStack({ ...loaded, facts, loop, host, registry, log }),
     elapsedMs: () => (loop.nowUs - startUs) / 1000,
     sleep: (ms) => loop.sleep(ms),
@@ -103,6 +117,7 @@ function simStage({ seed, plugins }: StageOptions): Stage {
   return {
     kind: 'sim',
     ...{ registry, platform: null },
+    machine: { files: sim.files, clock: loop, log: silentLogger },
     open: async (loaded, facts) => openStack({ ...loaded, facts, loop, host, registry }),
     elapsedMs: () => world.nowMs,
     sleep: (ms) => loop.sleep(ms),
