@@ -2,6 +2,7 @@ import { checkBricks, registerCheckServices } from '@mars/bricks-check';
 import { copyBricks } from '@mars/bricks-copy';
 import { ifBricks } from '@mars/bricks-if';
 import { ioBricks } from '@mars/bricks-io';
+import { BRICK_NET, netBricks } from '@mars/bricks-net';
 import { DIGEST_ENGINE, loggerBricks } from '@mars/bricks-logger';
 import {
   BrickRegistry,
@@ -13,6 +14,7 @@ import {
   type HostServices,
 } from '@mars/brick-core';
 import { digestEngine } from './digest-engine.js';
+import { noBrickNet } from './brick-network/no-network.js';
 
 /** Brick classes, and where they come from. */
 export interface BrickPackage {
@@ -26,6 +28,7 @@ const PACKAGES: readonly BrickPackage[] = [
   { source: '@mars/bricks-copy', bricks: copyBricks },
   { source: '@mars/bricks-if', bricks: ifBricks },
   { source: '@mars/bricks-io', bricks: ioBricks },
+  { source: '@mars/bricks-net', bricks: netBricks },
   { source: '@mars/bricks-logger', bricks: loggerBricks },
 ];
 
@@ -43,6 +46,8 @@ export function composeHost(
   composeServices(host, services);
   registerCheckServices(host);
   host.register(DIGEST_ENGINE, { useValue: digestEngine });
+  // Whoever has a network registers it afterwards; the last one counts.
+  host.register(BRICK_NET, { useValue: noBrickNet });
   for (const { source, bricks } of [...PACKAGES, ...plugins]) registerBricks(host, bricks, source);
   return host;
 }

@@ -51,6 +51,17 @@ async function main(argv: string[]): Promise<ExitCode> {
           .option('quiet', { type: 'boolean', default: false, describe: 'only the summary' })
           .option('verbose', { type: 'boolean', default: false, describe: 'log every step to stderr' })
           .option('ctl', { type: 'boolean', default: true, describe: 'control socket (--no-ctl: none)' })
+          .option('mars', {
+            type: 'string',
+            describe: 'tree of the cluster with its certificates, to reach other hosts',
+          })
+          .option('host', { type: 'string', describe: 'name of this host (default: $MARS_HOST, else its short name)' })
+          .option('listen', texts('lets other hosts use what "server" bricks export: --listen 7779'))
+          .option('insecure', {
+            type: 'boolean',
+            default: false,
+            describe: 'talks to other hosts in plain text, for trusted networks',
+          })
           .option('in-process', {
             type: 'boolean',
             default: false,

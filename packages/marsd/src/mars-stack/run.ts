@@ -1,6 +1,8 @@
 import { ErrorCode, MarsError, parseUnit } from '@mars/brick-core';
 import { RealFiles, onSignal } from '@mars/platform';
+import { ThisHost } from '@mars/platform/command-line';
 import { loadStack, topsOf, type LoadedStack, type SettledReport, type StackHandle, type VarValues } from '@mars/stack';
+import type { BrickNetworkOptions } from '../brick-network/brick-network.js';
 import { allBrickTypes, type BrickPackage } from '../compose.js';
 import { installedPackages } from '../plugins/installed.js';
 import { listenForControl, type ControlServer } from './control/server.js';
@@ -28,6 +30,10 @@ export interface RunOptions {
   verbose: boolean;
   ctl: boolean;
   inProcess: boolean;
+  host?: string | undefined;
+  mars?: string | undefined;
+  insecure: boolean;
+  listen: string[];
 }
 
 /** How long requests under way may take to come back when the stack is stopped, ms. */
@@ -54,6 +60,7 @@ export async function run(options: RunOptions): Promise<ExitCode> {
     verbose: options.verbose,
     plugins,
     inProcess: options.inProcess,
+    network: networkOf(options),
   });
   try {
     const stack = await stage.open(loaded, parseFacts(options.fact));
@@ -101,6 +108,22 @@ function durationOf({ duration }: RunOptions): number | null {
   throw new MarsError(ErrorCode.USAGE, `--duration is "${duration}"`, {
     hint: 'Write a duration like 250ms, 20s, 5m or 1h.',
   });
+}
+
+/** The first port of the cluster (decided.md, *Paths and environment*). */
+const DEFAULT_PORT = 7777;
+
+/** Without a word about the network there is none; then the stack has a thread and a ring of its own. */
+function networkOf({ host, mars, insecure, listen }: RunOptions): BrickNetworkOptions | null {
+  if (mars === undefined && !insecure && listen.length === 0) return null;
+  const basePort = Number(process.env['MARS_PORT'] ?? DEFAULT_PORT);
+  return {
+    host: host ?? process.env['MARS_HOST'] ?? new ThisHost().nodeName().split('.')[0]!,
+    mars: mars ?? null,
+    insecure,
+    listen,
+    basePort,
+  };
 }
 
 /** The seed of the simulated world: `--seed`, else the variable `seed` of the stack, else 1. */

@@ -10,8 +10,10 @@ import {
   type Logger,
 } from '@mars/brick-core';
 import { createPlatform, type Platform } from '@mars/platform';
+import { BRICK_NET } from '@mars/bricks-net';
 import { World } from '@mars/sim';
 import { openStack, type Facts, type LoadedStack, type StackHandle } from '@mars/stack';
+import { openBrickNetwork, type BrickNetwork, type BrickNetworkOptions } from '../brick-network/brick-network.js';
 import { allBrickTypes, composeHost, type BrickPackage } from '../compose.js';
 import { openStackInThread, type ThreadStack } from '../data-thread/open-stack-in-thread.js';
 import { Stopwatch } from './stopwatch.js';
@@ -47,11 +49,14 @@ export interface StageOptions {
   plugins: readonly BrickPackage[];
   /** Without a thread of its own; for debuggers, and to compare. */
   inProcess: boolean;
+  /** How the stack reaches other hosts; null = not at all. */
+  network: BrickNetworkOptions | null;
 }
 
 export function openStage(options: StageOptions): Stage {
   if (options.kind === 'sim') return simStage(options);
-  return options.inProcess ? realStage(options) : threadStage(options);
+  // TLS needs an event loop, and a thread that blocks in its ring has none (decided.md, *Data path*).
+  return options.inProcess || options.network !== null ? realStage(options) : threadStage(options);
 }
 
 /** Payload memory of a loop that never sees a request, bytes; the smallest that an arena can have. */
@@ -85,22 +90,33 @@ function threadStage({ logTo, verbose, plugins }: StageOptions): Stage {
   };
 }
 
-function realStage({ logTo, verbose, plugins }: StageOptions): Stage {
+function realStage({ logTo, verbose, plugins, network }: StageOptions): Stage {
   const platform = createPlatform({ log: { level: verbose ? 'debug' : 'error', destination: logTo } });
   const host = composeHost(container.createChildContainer(), platform, plugins);
   const { loop, log } = platform;
   const registry = host.resolve(BRICKS);
   const startUs = loop.nowUs;
+  let opened: BrickNetwork | null = null;
   return {
     kind: 'real',
     ...{ registry, platform },
     machine: { files: platform.files, clock: loop, log },
-    open: async (loaded, facts) => openStack({ ...loaded, facts, loop, host, registry, log }),
+    open: async (loaded, facts) => {
+      if (network !== null) {
+        opened = await openBrickNetwork(platform, network);
+        host.register(BRICK_NET, { useValue: opened.net });
+        if (opened.addresses.length > 0) logTo.write(`listening on ${opened.addresses.join(', ')}\n`);
+      }
+      return openStack({ ...loaded, facts, loop, host, registry, log });
+    },
     elapsedMs: () => (loop.nowUs - startUs) / 1000,
     sleep: (ms) => loop.sleep(ms),
     traceHash: () => null,
     drive: (promise) => promise,
-    close: () => platform.close(),
+    close: async () => {
+      await opened?.close();
+      await platform.close();
+    },
   };
 }
 
