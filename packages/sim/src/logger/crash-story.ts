@@ -128,8 +128,13 @@ class CrashStory {
     this.options.prepare?.(host);
     host.files.makeDir(LOGS, { recursive: true });
     for (const dir of ['/', '/mars', LOGS]) await host.files.syncDir(dir);
-    const running = await this.options.keeper(host, this.clientOfThisLife(), this.client);
-    this.running = running;
+    const { life } = host;
+    try {
+      this.running = await this.options.keeper(host, this.clientOfThisLife(), this.client);
+    } catch (error) {
+      // What a dying host says about itself is of no interest, in whatever words it says it.
+      if (!life.isOver) throw error;
+    }
   }
 
   /** Every life has a workload of its own. */

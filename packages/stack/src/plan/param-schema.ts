@@ -13,9 +13,23 @@ export function knowsParam(schema: ParamSchema, path: Path): boolean {
   return at !== undefined;
 }
 
+/** Validators are kept per schema object and cost some 20 ms to make, so the same question gets the same object. */
+const relaxed = new WeakMap<ParamSchema, Map<string, ParamSchema>>();
+/** Sets of late parameters that are remembered per brick type; a stack file has a handful. */
+const MAX_RELAXED = 64;
+
 /** The schema without the demand that these parameters are present: they are, but their values come later. */
 export function withoutRequired(schema: ParamSchema, late: readonly Path[]): ParamSchema {
   if (late.length === 0) return schema;
+  let known = relaxed.get(schema);
+  if (known === undefined || known.size >= MAX_RELAXED) relaxed.set(schema, (known = new Map()));
+  const key = JSON.stringify(late);
+  let found = known.get(key);
+  if (found === undefined) known.set(key, (found = relax(schema, late)));
+  return found;
+}
+
+function relax(schema: ParamSchema, late: readonly Path[]): ParamSchema {
   const firsts = new Set(late.filter((path) => path.length === 1).map((path) => path[0]));
   const inner = (key: string, of: ParamSchema): ParamSchema =>
     withoutRequired(
