@@ -9,7 +9,7 @@ import { F_FUA, F_MAY_TRIM, createRandom } from '@mars/brick-core';
 import { BrickKit } from '@mars/brick-core/testing';
 import { NbdClientBrick } from '@mars/bricks-if';
 import { realHost } from '../machine/hosts.mjs';
-import { KILL_MS, digestOf, needs, scratch, writeImage } from './nbd-tools.mjs';
+import { KILL_MS, digestOf, makeCertificates, needs, scratch, serve as startOurs, writeImage } from './nbd-tools.mjs';
 
 const SIZE = 8 * 2 ** 20;
 const PIECE = 256 * 1024;
@@ -25,7 +25,7 @@ after(() => {
 });
 
 /** A server on the socket of this suite; resolves when it takes connections. */
-async function start(program, args) {
+async function start(program, args, port = null) {
   rmSync(socket, { force: true });
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
@@ -40,7 +40,7 @@ async function start(program, args) {
     child.kill(signal);
     await ended;
   };
-  for (let isOver = false; !(await answers()); await new Promise((resolve) => setTimeout(resolve, 10))) {
+  for (let isOver = false; !(await answers(port)); await new Promise((resolve) => setTimeout(resolve, 10))) {
     void ended.then(() => (isOver = true));
     if (isOver) throw new Error(`${program} ${args.join(' ')}\n${said}`);
   }
@@ -48,10 +48,10 @@ async function start(program, args) {
 }
 
 /** The socket takes connections. (nbdkit's exitlast counts them, so there the file must do.) */
-async function answers() {
-  if (!existsSync(socket)) return false;
+async function answers(port) {
+  if (port === null && !existsSync(socket)) return false;
   if (countsClients) return true;
-  const client = connect(socket);
+  const client = port === null ? connect(socket) : connect(port, '127.0.0.1');
   const isThere = await Promise.race([
     once(client, 'connect').then(() => true),
     once(client, 'error')
@@ -67,8 +67,8 @@ const nbdkit = (...args) => start('nbdkit', ['-f', '-U', socket, ...args]);
 const qemuNbd = (...args) => start('qemu-nbd', ['-k', socket, '-t', '-f', 'raw', ...args]);
 
 /** Runs `use` with a client of its own, and closes that, also when `use` fails. */
-async function withClient(params, use) {
-  const kit = new BrickKit(NbdClientBrick, { uri, ...params }, { makeHost: realHost('auto') });
+async function withClient({ ring = 'auto', ...params }, use) {
+  const kit = new BrickKit(NbdClientBrick, { uri, ...params }, { makeHost: realHost(ring) });
   try {
     await kit.open();
     await use(kit, kit.graph.wire({ consumer: 'probe', input: 'next', nr: 0 }).cached);
@@ -340,11 +340,133 @@ describe('nbd-client and foreign servers', function () {
         assert.equal((await reading).err, 0);
       });
     });
+  });
 
-    it('TLS is refused until there is a service for it', () =>
-      assert.rejects(
-        withClient({ tls: 'require' }, () => {}),
-        /no TLS yet/,
-      ));
+  describe('with TLS', () => {
+    const files = scratch();
+    const stranger = scratch();
+    const port = 20000 + (process.pid % 20000);
+    let server;
+    before(function () {
+      needs(this, 'openssl', 'nbdkit', 'qemu-nbd');
+      makeCertificates(files);
+      makeCertificates(stranger);
+    });
+    beforeEach(() => writeImage(image, SIZE, 'tls'));
+    afterEach(async () => {
+      await server?.stop();
+      server = undefined;
+    });
+    after(() => {
+      files.remove();
+      stranger.remove();
+    });
+
+    const pem = (dir, name) => dir.file(`${name}.pem`);
+    const authority = (dir) => ({ tlsCa: pem(dir, 'ca-cert') });
+    const client = (dir) => ({ tlsCert: pem(dir, 'client-cert'), tlsKey: pem(dir, 'client-key') });
+    const secureNbdkit = (...args) =>
+      nbdkit('--tls=require', `--tls-certificates=${files.dir}`, ...args, 'file', image);
+    const secureQemu = (verifyPeer) => {
+      const creds = `tls-creds-x509,id=t,endpoint=server,verify-peer=${verifyPeer},dir=${files.dir}`;
+      return qemuNbd('--object', creds, '--tls-creds', 't', '--shared=8', image);
+    };
+    /** The same server over TCP: it must be found good for an address too. */
+    const overTcp = (...args) =>
+      start('nbdkit', ['-f', '-i', '127.0.0.1', '-p', String(port), ...args, 'file', image], port);
+
+    const checksumsAreEqual = async (params) =>
+      withClient(params, async (kit) => {
+        assert.equal(await readAll(kit), digestOf(image, SIZE));
+        writeImage(dir.file('other'), SIZE, 'something else');
+        await writeAll(kit, readFileSync(dir.file('other')));
+        assert.equal(digestOf(image, SIZE), digestOf(dir.file('other'), SIZE));
+        assert.equal(await readAll(kit), digestOf(image, SIZE));
+      });
+
+    for (const [title, serve] of [
+      ['nbdkit', () => secureNbdkit('--tls-verify-peer')],
+      ['qemu-nbd', () => secureQemu('yes')],
+    ]) {
+      for (const ring of ['auto', 'threads']) {
+        it(`${title} is read and written whole by a client with a certificate, ring: ${ring}`, async () => {
+          server = await serve();
+          await checksumsAreEqual({ tls: 'require', ...authority(files), ...client(files), ring });
+        });
+      }
+
+      it(`${title} turns away a client without a certificate it knows`, async () => {
+        server = await serve();
+        for (const who of [{}, client(stranger)]) {
+          const params = { tls: 'require', ...authority(files), ...who };
+          await assert.rejects(
+            withClient(params, () => {}),
+            /TLS|ended|ECONNRESET|EPIPE/,
+          );
+        }
+      });
+
+      it(`${title} is killed under load and started again: TLS comes back too`, async () => {
+        server = await serve();
+        const params = { tls: 'require', ...authority(files), ...client(files), retryWrites: true };
+        await withClient(params, async (kit) => {
+          for (let round = 0; round < 3; round++) {
+            const positions = Array.from({ length: 32 }, (_, i) => (round * 32 + i) * 4096);
+            const answers = positions.map((posBytes) =>
+              kit.answerOf({ op: 'write', posBytes, data: Buffer.alloc(4096, posBytes >> 12) }),
+            );
+            await server.kill();
+            server = await serve();
+            for (const { err } of await Promise.all(answers)) assert.equal(err, 0);
+          }
+          const expected = Buffer.concat(Array.from({ length: 96 }, (_, i) => Buffer.alloc(4096, i)));
+          assert.equal(Buffer.compare(readFileSync(image).subarray(0, expected.length), expected), 0);
+        });
+      });
+    }
+
+    it('over TCP the certificate must be good for the address, or for the name that was asked for', async () => {
+      server = await overTcp('--tls=require', `--tls-certificates=${files.dir}`);
+      const to = { uri: `nbds://127.0.0.1:${port}/`, ...authority(files) };
+      await checksumsAreEqual(to);
+      await withClient({ ...to, tlsHostname: 'localhost' }, () => {});
+      await assert.rejects(
+        withClient({ ...to, tlsHostname: 'disks.example' }, () => {}),
+        /TLS handshake failed.*disks\.example/s,
+      );
+    });
+
+    it('a server of another authority is turned down, and so is one that does no TLS', async () => {
+      server = await secureNbdkit();
+      await assert.rejects(
+        withClient({ tls: 'require', ...authority(stranger) }, () => {}),
+        /TLS handshake failed/,
+      );
+      await assert.rejects(
+        withClient({}, () => {}),
+        /demands TLS|ended/,
+      );
+      await server.stop();
+      server = await nbdkit('file', image);
+      await assert.rejects(
+        withClient({ tls: 'require', ...authority(files) }, () => {}),
+        /does no TLS/,
+      );
+    });
+
+    it('our own server and client understand each other, with certificates on both sides', async () => {
+      const front = { listen: [socket], tls: 'require', tlsVerifyPeer: true, ...authority(files) };
+      const own = await startOurs([{ ...front, tlsCert: pem(files, 'server-cert'), tlsKey: pem(files, 'server-key') }]);
+      try {
+        await withClient({ tls: 'require', ...authority(files), ...client(files) }, async (kit) => {
+          const data = Buffer.alloc(PIECE, 'own');
+          assert.equal((await kit.answerOf({ op: 'write', posBytes: 0, data, flags: F_FUA })).err, 0);
+          const answer = await kit.answerOf({ op: 'read', posBytes: 0, lenBytes: PIECE });
+          assert.equal(Buffer.compare(answer.data, data), 0);
+        });
+      } finally {
+        await own.stop();
+      }
+    });
   });
 });

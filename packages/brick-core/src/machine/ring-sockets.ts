@@ -12,10 +12,11 @@ export interface SocketBufferSizes {
  */
 export interface RingSockets {
   /**
-   * Listens; then submit `accept`. A stale unix socket is replaced, a live one is EADDRINUSE. Unix sockets get mode 0600.
+   * Listens; then submit `accept`. A stale unix socket is replaced, a live one is EADDRINUSE. Who may connect to a unix socket is
+   * said by `mode`, 0600 by default: its owner.
    * Port 0 chooses one: see {@link localAddress}.
    */
-  listen(address: NetAddress, options?: { backlog?: number }): Promise<number>;
+  listen(address: NetAddress, options?: { backlog?: number; mode?: number }): Promise<number>;
   /** An unconnected socket of the family that fits the address, for `connect`. Hosts are numeric addresses here. */
   create(address: NetAddress): number;
   /** What `connect` needs to find in the arena. */

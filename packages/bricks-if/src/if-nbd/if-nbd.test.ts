@@ -487,6 +487,14 @@ describe('if-nbd', () => {
       assert.equal(errorOf(ask(join(kit), request({ type: CMD_FLUSH }))), 0);
     });
 
+    it('lets its owner in, or those whom its mode names', async () => {
+      await open();
+      await kit.add('group', { name: 'group', readOnly: true, listen: ['/group.sock'], mode: '0660' });
+      await kit.press('group');
+      assert.deepEqual(kit.ring.modes, [0o600, 0o660]);
+      await assert.rejects(kit.add('wrong', { listen: ['/wrong.sock'], mode: '0888' }), /mode/);
+    });
+
     it('must be one', async () => {
       await open();
       await assert.rejects(kit.add('bad', { listen: ['127.0.0.1:99999'] }), /no address to listen on/);

@@ -99,12 +99,12 @@ export class IfNbdBrick extends BrickBase implements Completer {
   }
 
   private async listen(text: string, ring: RingQueue, tls: TlsServer | null): Promise<void> {
-    const { maxConnections, handshakeTime, tls: policy } = this.params;
+    const { maxConnections, handshakeTime, mode, tls: policy } = this.params;
     const { tlsCert, tlsKey, tlsCa, tlsVerifyPeer } = this.params;
     const services: ListenerServices = { loop: this.ctx.loop, ring, log: this.ctx.log, files: this.files ?? null, tls };
     const listener = await listenersOf(this.ctx.loop).join(
       parseAddress(text),
-      { maxConnections, handshakeMs: handshakeTime, policy },
+      { maxConnections, handshakeMs: handshakeTime, mode: parseInt(mode, 8), policy },
       JSON.stringify([tlsCert, tlsKey, tlsCa, tlsVerifyPeer]),
       services,
       this.served!,

@@ -25,6 +25,8 @@ const SWEEP_MS = 1000;
 export interface ListenerSettings {
   maxConnections: number;
   handshakeMs: number;
+  /** Mode of a unix socket. */
+  mode: number;
   policy: TlsPolicy;
 }
 
@@ -69,7 +71,7 @@ export class NbdListener implements RingClient, Reception {
 
   /** @throws MarsError SOCKET: the address is in use, or not ours */
   async open(): Promise<void> {
-    this.fd = await this.ring.sockets!.listen(this.address);
+    this.fd = await this.ring.sockets!.listen(this.address, { mode: this.settings.mode });
     this.accept();
   }
 

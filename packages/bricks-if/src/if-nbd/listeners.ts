@@ -63,7 +63,7 @@ export class NbdListeners {
 
 function disagreement(key: string): MarsError {
   return new MarsError(ErrorCode.BAD_PARAMETER, `the bricks that listen on ${key} want it differently`, {
-    hint: 'Give all of them the same values for maxConnections, handshakeTime and the tls parameters.',
+    hint: 'Give all of them the same values for mode, maxConnections, handshakeTime and the tls parameters.',
   });
 }
 

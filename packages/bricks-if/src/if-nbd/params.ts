@@ -10,6 +10,8 @@ import {
 
 export interface IfNbdParams {
   listen: string[];
+  /** Octal. */
+  mode: string;
   name: string;
   description: string;
   readOnly: boolean;
@@ -31,6 +33,12 @@ export const ifNbdParams: ParamsSchema = {
       items: { type: 'string', minLength: 1 },
       minItems: 1,
       about: 'socket paths (/run/mars/nbd/x.sock) and numeric addresses (127.0.0.1:10809, [::1]:10809, *:10809)',
+    },
+    mode: {
+      type: 'string',
+      pattern: '^0?[0-7]{3}$',
+      default: '0600',
+      about: 'who may connect to a socket path, octal and quoted: "0660" lets the group in',
     },
     name: {
       type: 'string',

@@ -31,7 +31,8 @@ class PlainTls implements TlsEndpoint {
     return {
       connect: async (fd: number, { signal }: { signal: AbortSignal }): Promise<TlsPeer> => {
         this.connects++;
-        if (this.hangs) await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+        if (this.hangs)
+          await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
         if (this.failure !== null) throw new MarsError(ErrorCode.SOCKET, this.failure);
         return { fd, name: 'server' };
       },

@@ -172,7 +172,11 @@ export class MemoryRing implements Ring, RingSockets {
 
   // ------------------------------------------------------------------------------------------------------- RingSockets
 
-  async listen(_address: NetAddress): Promise<number> {
+  /** Modes of the sockets that somebody listens on, in the order in which they came. */
+  readonly modes: (number | undefined)[] = [];
+
+  async listen(_address: NetAddress, { mode }: { mode?: number } = {}): Promise<number> {
+    this.modes.push(mode);
     this.listeners.set(this.nextFd, { accept: null, backlog: [] });
     return this.nextFd++;
   }

@@ -9,6 +9,12 @@ export const LISTEN_BACKLOG = 128;
 /** Sockets in the file system are for their owner only. */
 export const SOCKET_MODE = 0o600;
 
+export interface ListenOptions {
+  backlog?: number;
+  /** Of a unix socket. */
+  mode?: number;
+}
+
 /**
  * Runs `listen`; when a unix socket is in the way that nobody listens on (a killed process leaves it behind), removes it and
  * tries once more. @throws MarsError with a hint that names the port or path
@@ -29,14 +35,18 @@ export async function replacingStale<T>(address: NetAddress, listen: () => Promi
 }
 
 /** Rejects with Node's own error. */
-export function startListening(server: Server, address: NetAddress, backlog = LISTEN_BACKLOG): Promise<void> {
+export function startListening(
+  server: Server,
+  address: NetAddress,
+  { backlog = LISTEN_BACKLOG, mode = SOCKET_MODE }: ListenOptions = {},
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: Error): void => reject(error);
     server.once('error', onError);
     withPrivateUmask('path' in address, () =>
       server.listen({ ...address, backlog }, () => {
         server.removeListener('error', onError);
-        if ('path' in address) chmodSync(address.path, SOCKET_MODE);
+        if ('path' in address) chmodSync(address.path, mode);
         resolve();
       }),
     );

@@ -1,7 +1,7 @@
 import { ErrorCode, type MarsError, type NetAddress, type RingSockets, type SocketBufferSizes } from '@mars/brick-core';
 import { machineError } from '../errors.js';
 import type { Native } from '../native.js';
-import { LISTEN_BACKLOG, nameOf, replacingStale, SOCKET_MODE } from '../net/listen.js';
+import { LISTEN_BACKLOG, nameOf, replacingStale, SOCKET_MODE, type ListenOptions } from '../net/listen.js';
 
 /** Silence after which a dead TCP peer is probed, seconds. */
 const KEEP_ALIVE_SEC = 30;
@@ -10,12 +10,12 @@ const KEEP_ALIVE_SEC = 30;
 export class NativeSockets implements RingSockets {
   constructor(private readonly native: Native) {}
 
-  listen(address: NetAddress, { backlog = LISTEN_BACKLOG }: { backlog?: number } = {}): Promise<number> {
+  listen(address: NetAddress, { backlog = LISTEN_BACKLOG, mode = SOCKET_MODE }: ListenOptions = {}): Promise<number> {
     // async, so that a refusal is a rejection that replacingStale can look at
     return replacingStale(address, async () => {
       const fd =
         'path' in address
-          ? this.native.listenUnix(address.path, backlog, SOCKET_MODE)
+          ? this.native.listenUnix(address.path, backlog, mode)
           : this.native.listenTcp(address.host, address.port, backlog);
       if (fd < 0) throw Object.assign(new Error(`listen: errno ${-fd}`), { errno: fd });
       return fd;

@@ -1,6 +1,6 @@
 import { EBADF, ErrorCode, type NetAddress, type RingSockets, type SocketBufferSizes } from '@mars/brick-core';
 import { machineError } from '../errors.js';
-import { LISTEN_BACKLOG, nameOf, replacingStale, startListening } from '../net/listen.js';
+import { nameOf, replacingStale, startListening, type ListenOptions } from '../net/listen.js';
 import type { ThreadHandles } from './thread-handles.js';
 import { ThreadListener, ThreadStream } from './thread-sockets.js';
 
@@ -10,9 +10,9 @@ const KEEP_ALIVE_MS = 30_000;
 export class ThreadSocketDoor implements RingSockets {
   constructor(private readonly handles: ThreadHandles) {}
 
-  async listen(address: NetAddress, { backlog = LISTEN_BACKLOG }: { backlog?: number } = {}): Promise<number> {
+  async listen(address: NetAddress, options: ListenOptions = {}): Promise<number> {
     const listener = await ThreadListener.open(
-      (server) => replacingStale(address, () => startListening(server, address, backlog)),
+      (server) => replacingStale(address, () => startListening(server, address, options)),
       this.handles.adopt,
     );
     return this.handles.add(listener);

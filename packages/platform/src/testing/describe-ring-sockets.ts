@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
 import {
   ECANCELED,
   ECONNREFUSED,
@@ -66,6 +67,18 @@ export function describeRingSockets(get: () => RingBench): void {
     b.spans(0, [10_000, text.length]);
     assert.equal(await b.run(RING_SENDMSG, { fd, len: 1, flags: RING_MSG_WAITALL }), text.length);
   }
+
+  it('lets the owner of a unix socket connect, or whom its mode says', async () => {
+    for (const [options, mode] of [
+      [{}, 0o600],
+      [{ mode: 0o660 }, 0o660],
+    ] as const) {
+      const path = get().under.newSocketPath();
+      const listener = await sockets().listen({ path }, options);
+      assert.equal(statSync(path).mode & 0o777, mode);
+      await closeAll(listener);
+    }
+  });
 
   for (const [name, address] of [
     ['unix', undefined],
