@@ -24,6 +24,7 @@ import {
   OP_TRIM,
   OP_WRITE,
   OP_ZERO,
+  type OpName,
 } from '../request/ops.js';
 import type { XioObject } from '../request/xio-object.js';
 
@@ -60,6 +61,8 @@ export class MemoryDisk extends BrickBase {
   readonly seen: SeenRequest[] = [];
   /** Fails the Nth request from now (1 = the next one); 0 = none. */
   failAt = 0;
+  /** Fails every request of this kind; null = none. */
+  failOp: OpName | null = null;
   failWith = -EIO;
   /** Requests that were made to fail. */
   failed = 0;
@@ -115,10 +118,11 @@ export class MemoryDisk extends BrickBase {
   }
 
   private answer(o: XioObject): void {
-    this.ctx.loop.finish(o, this.isDoomed() ? this.failWith : this.perform(o));
+    this.ctx.loop.finish(o, this.isDoomed(o) ? this.failWith : this.perform(o));
   }
 
-  private isDoomed(): boolean {
+  private isDoomed(o: XioObject): boolean {
+    if (OP_NAMES[o.op] === this.failOp) return true;
     if (this.failAt === 0 || --this.failAt > 0) return false;
     this.failed++;
     return true;

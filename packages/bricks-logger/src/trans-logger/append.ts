@@ -85,6 +85,9 @@ export class Appender {
   /** Where the plain data of compressed records stands. */
   private plain: Block | null = null;
   private isCompressing = false;
+  /** The next version that must be logged again, into a fresh file. */
+  private relogNext: Version | null = null;
+  private readonly stampOf: Stamp = { stampSec: 0, stampNsec: 0 };
   private readonly idle: XioObject[] = [];
   private readonly writes: LogWrite[] = Array.from({ length: LOG_WRITES }, () => new LogWrite());
   private oldest = 0;
@@ -142,16 +145,16 @@ export class Appender {
   /** Gives back what {@link start} took; nothing may be under way. */
   close(): void {
     const { pool } = this.house.ctx;
-    for (const o of this.idle.splice(0)) pool.free(o);
     if (this.syncObject !== null) pool.free(this.syncObject);
     this.syncObject = null;
-    for (let block = this.head; block !== null;) {
-      const { next } = block;
-      this.blocks.release(block);
-      block = next;
-    }
-    this.head = this.open = null;
+    this.dropUnwritten();
+    for (const o of this.idle.splice(0)) pool.free(o);
     this.closePlain();
+    for (let v = this.relogNext; v !== null; v = this.relogNext) {
+      this.relogNext = v.after;
+      v.before = v.after = null;
+      this.memory.remove(v);
+    }
   }
 
   get isQuiet(): boolean {
@@ -167,12 +170,17 @@ export class Appender {
 
   /** Whether a record with a payload of that length can be appended now. */
   hasRoom(len: number): boolean {
+    if (this.relogNext !== null || !this.hasBlock(len)) return false;
+    return !this.isCompressing || this.hasPlainRoom(len);
+  }
+
+  private hasBlock(len: number): boolean {
     if (this.open === null || this.open.room < recordRoomBytes(len)) {
       const block = this.blocks.take();
       if (block === null) return false;
       this.enqueue(block);
     }
-    return !this.isCompressing || this.hasPlainRoom(len);
+    return true;
   }
 
   /**
@@ -256,6 +264,7 @@ export class Appender {
   /** Issues what may be issued now; called at the end of a tick. */
   pump(): void {
     if (this.isStalled) return;
+    if (this.relogNext !== null) this.pumpRelog();
     if (this.wantsSync) this.startSync();
     while (this.underWay < LOG_WRITES && this.issueNext()) this.underWay++;
     this.trim();
@@ -368,6 +377,7 @@ export class Appender {
       if (write.isFua) this.durableUpTo(slot, write.endLsn);
       write = this.writes[this.oldest]!;
     }
+    if (this.faults.writebackBeforeDurable) this.tellDurable(this.current);
     if (this.writtenLsn > before) this.events.advanced();
   }
 
@@ -388,7 +398,8 @@ export class Appender {
 
   /** The older log first: a record of the new one counts as durable only behind it (INV-19). */
   private startSync(): void {
-    const slot = this.old !== null && !this.old.isDurable ? this.old : this.current;
+    const isOldFirst = this.old !== null && !this.old.isDurable && !this.faults.flushCurrentLogOnly;
+    const slot = isOldFirst ? this.old! : this.current;
     if (slot.writtenLsn <= slot.durableLsn) return;
     const o = this.syncObject!;
     this.syncing = slot;
@@ -421,7 +432,8 @@ export class Appender {
   private durableUpTo(slot: LogInput, lsn: number): void {
     if (lsn > slot.durableLsn) slot.durableLsn = lsn;
     const { old, current } = this;
-    this.durableLsn = old !== null && !old.isDurable ? old.durableLsn : current.durableLsn;
+    const isOldMissing = old !== null && !old.isDurable && !this.faults.flushCurrentLogOnly;
+    this.durableLsn = isOldMissing ? old.durableLsn : current.durableLsn;
     this.tellDurable(slot);
     if (slot === old && old.isDurable) this.tellDurable(current);
   }
@@ -461,6 +473,11 @@ export class Appender {
     return true;
   }
 
+  /** A sync failed: what is volatile in that file stays so, however often it is tried. */
+  get hasLostBytes(): boolean {
+    return this.current.syncErr !== 0 || (this.old !== null && this.old.syncErr !== 0);
+  }
+
   /** Issues failed writes again, with the same bytes at the same place. A failed sync cannot be repeated. */
   retry(): void {
     this.isStalled = false;
@@ -475,5 +492,108 @@ export class Appender {
       write.block.slot!.wire.io(o);
     }
     this.house.plug();
+  }
+
+  /** Records that are not in the file for certain leave the log and the memory: nobody was told that they are there. */
+  discardUnwritten(): void {
+    this.dropUnwritten();
+    for (const slot of [this.current, this.old]) {
+      if (slot === null) continue;
+      for (let v = slot.last; v !== null && v.endLsn > this.writtenLsn; v = slot.last) {
+        slot.unlink(v);
+        this.memory.remove(v);
+      }
+      slot.endLsn = slot.sentLsn = Math.max(slot.baseLsn, Math.min(slot.endLsn, this.writtenLsn));
+    }
+    this.sentLsn = this.writtenLsn;
+  }
+
+  /** One file alone has failed, so that a fresh one can take its volatile end over. */
+  get mayRelog(): boolean {
+    return this.isStalled && this.isSettled && this.old === null;
+  }
+
+  /**
+   * Logs everything volatile again, into an empty file. The records are the same bytes (but for their sequence numbers), so every
+   * LSN that somebody waits for stays what it is; the old file ends where it is durable.
+   */
+  relog(slot: LogInput, serial: number): void {
+    this.dropUnwritten();
+    const failed = this.current;
+    const { durableLsn } = this;
+    this.relogNext = failed.cutVolatile();
+    failed.endLsn = failed.sentLsn = failed.writtenLsn = durableLsn;
+    failed.syncErr = 0;
+    slot.begin(serial, durableLsn);
+    this.sentLsn = this.writtenLsn = durableLsn;
+    this.isStalled = false;
+    this.switchTo(slot);
+  }
+
+  /** Logging begins anew in an empty file, with nothing in memory (after a bypass). */
+  startOver(slot: LogInput, serial: number): void {
+    invariant(this.memory.isEmpty, 'logging begins anew while something is not on the device');
+    this.dropUnwritten();
+    this.current.state = 'done';
+    if (this.old !== null) this.old.state = 'done';
+    this.old = null;
+    const lsn = this.current.endLsn;
+    slot.begin(serial, lsn);
+    this.sentLsn = this.writtenLsn = this.durableLsn = lsn;
+    this.isStalled = false;
+    this.current = slot;
+  }
+
+  /** What never became durable may go to the device all the same: nothing will be logged any more (bypass). */
+  bringOver(tell: (v: Version) => void): void {
+    this.dropUnwritten();
+    for (const slot of [this.old, this.current]) {
+      if (slot === null) continue;
+      for (let v = slot.nextVolatile; v !== null; v = v.after) {
+        v.isDurable = true;
+        tell(v);
+      }
+      slot.nextVolatile = null;
+    }
+  }
+
+  /** Encodes what {@link relog} left to do, as far as there is memory. */
+  private pumpRelog(): void {
+    for (let v = this.relogNext; v !== null; v = this.relogNext) {
+      if (!this.hasBlock(v.len)) return;
+      const block = this.open!;
+      const at = block.buf + block.used;
+      this.stampOf.stampSec = this.meta.stampSec;
+      this.stampOf.stampNsec = this.meta.stampNsec;
+      const total = this.encode(at, block.buf + block.capacity, v.pos, v.len, v.data, this.stampOf);
+      invariant(this.current.endLsn + total === v.endLsn, 'a record that was logged again has another length');
+      block.used += total;
+      this.relogNext = v.after;
+      v.after = null;
+      this.current.append(v);
+    }
+  }
+
+  /** Log writes that failed, or came back behind one, and blocks that were not written. */
+  private dropUnwritten(): void {
+    for (; this.underWay > 0; this.underWay--) {
+      const write = this.writes[this.oldest]!;
+      this.oldest = (this.oldest + 1) % LOG_WRITES;
+      this.blocks.release(write.block);
+      if (write.o !== null) this.idle.push(write.o);
+      write.o = null;
+      write.state = 'done';
+    }
+    this.dropQueue();
+  }
+
+  private dropQueue(): void {
+    for (let block = this.head; block !== null;) {
+      const { next } = block;
+      block.next = null;
+      this.blocks.release(block);
+      block = next;
+    }
+    this.head = this.open = null;
   }
 }

@@ -31,8 +31,10 @@ import type { LogStamps } from './stamps.js';
 export class Gate {
   /** 2: nothing is answered before it is durable. */
   semantics = 1;
-  /** While true nothing more is taken: log writes fail, or a rotation is about to happen. */
-  isShut = false;
+  /** Nothing more is taken: logging ends. */
+  private isShut = false;
+  /** Nothing can be logged: the errno that writes and flushes get; 0 = all is well. */
+  private refusal = 0;
   /** Largest payload of a record, bytes. */
   recordBytes = 4096;
   /** Everything up to here may have been answered, so a flush must cover it. */
@@ -62,7 +64,31 @@ export class Gate {
 
   start(): void {
     this.answeredLsn = this.log.writtenLsn;
+    this.accept();
+  }
+
+  /** Takes writes (again). */
+  accept(): void {
     this.isShut = false;
+    this.refusal = 0;
+    this.house.plug();
+  }
+
+  /** New writes wait. */
+  shut(): void {
+    this.isShut = true;
+  }
+
+  /** Who waits, and who comes, is told that nothing can be logged. */
+  refuse(err: number): void {
+    this.refusal = err;
+    this.failAll(err);
+  }
+
+  /** The device itself answers whoever waits: what was taken is durable there, what was not goes there as a whole. */
+  handOver(pass: (o: XioObject) => void): void {
+    for (const queue of [this.early, this.durable, this.flushes]) this.end(queue, 0);
+    for (let o = this.waiting.shift(); o !== null; o = this.waiting.shift()) pass(o);
   }
 
   /** Requests that are not answered. */
@@ -84,6 +110,7 @@ export class Gate {
   /** A WRITE or ZERO. */
   enter(o: XioObject): void {
     if (o.flags & F_FAST && o.op !== OP_WRITE) return this.house.ctx.loop.finish(o, -EOPNOTSUPP);
+    if (this.refusal !== 0) return this.house.ctx.loop.finish(o, this.refusal);
     const ticket = stateOf(o, this.house.ctx.slot);
     this.stamps.nowInto(ticket);
     ticket.taken = 0;
@@ -100,6 +127,8 @@ export class Gate {
     this.counts.flushes.n++;
     const { log } = this;
     if (log.durableLsn >= this.answeredLsn || this.faults.flushAtOnce) return this.house.ctx.loop.finish(o, 0);
+    // What was answered and cannot become durable: the next log may take it over, this flush must not wait for that.
+    if (this.refusal !== 0) return this.house.ctx.loop.finish(o, this.refusal);
     const ticket = stateOf(o, this.house.ctx.slot);
     ticket.lsn = log.flushWantedLsn = this.answeredLsn;
     this.flushes.push(o);
@@ -125,9 +154,11 @@ export class Gate {
 
   /** Answers everybody who waits with an error: nothing more of them will be logged. */
   failAll(err: number): void {
-    for (const queue of [this.early, this.durable, this.flushes, this.waiting]) {
-      for (let o = queue.shift(); o !== null; o = queue.shift()) this.house.ctx.loop.finish(o, err);
-    }
+    for (const queue of [this.early, this.durable, this.flushes, this.waiting]) this.end(queue, err);
+  }
+
+  private end(queue: RequestQueue, err: number): void {
+    for (let o = queue.shift(); o !== null; o = queue.shift()) this.house.ctx.loop.finish(o, err);
   }
 
   private answerUpTo(queue: RequestQueue, lsn: number): void {

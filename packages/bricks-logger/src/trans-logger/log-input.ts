@@ -80,6 +80,23 @@ export class LogInput {
     this.unlink(v);
   }
 
+  /** Takes all volatile versions out of the list. @returns the first of them; they stay linked to each other */
+  cutVolatile(): Version | null {
+    const first = this.nextVolatile;
+    if (first === null) return null;
+    this.last = first.before;
+    if (first.before === null) this.first = null;
+    else first.before.after = null;
+    first.before = this.nextVolatile = null;
+    return first;
+  }
+
+  /** Wrong on purpose (`publishOverGaps`): as if nothing in front of it were missing. */
+  skipTo(v: Version): void {
+    this.backLsn = Math.max(this.backLsn, v.endLsn);
+    this.unlink(v);
+  }
+
   unlink(v: Version): void {
     if (v === this.nextVolatile) this.nextVolatile = v.after;
     if (v.before === null) this.first = v.after;

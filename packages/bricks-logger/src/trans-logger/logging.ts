@@ -1,15 +1,15 @@
-import { ErrorCode, MarsError, errnoName, type XioInput, type XioObject } from '@mars/brick-core';
+import { EIO, ErrorCode, MarsError, type XioInput, type XioObject } from '@mars/brick-core';
 import type { CompressionName } from '../log-format/compression.js';
 import type { DigestEngine, DigestName } from '../log-format/digests.js';
 import { Appender } from './append.js';
 import { BlockStore } from './blocks.js';
+import { Emergency } from './emergency.js';
 import type { LoggerFaults } from './faults.js';
 import { Gate } from './gate.js';
 import type { LoggerHouse } from './house.js';
-import { IDLE_MS, RESUME_MS, SECTOR_BYTES } from './limits.js';
+import { IDLE_MS, SECTOR_BYTES } from './limits.js';
 import { LogInput } from './log-input.js';
 import { MemoryBuffer, type Version } from './memory-buffer.js';
-import type { OnLogError } from './params.js';
 import { Progress } from './progress.js';
 import { Reader } from './read.js';
 import { Rotation } from './rotate.js';
@@ -29,8 +29,6 @@ interface LoggingParams {
   'report-interval': number;
   'writeback-maxage': number;
   'writeback-parallel': number;
-  'on-log-error': OnLogError;
-  resume: boolean;
 }
 
 /**
@@ -49,11 +47,10 @@ export class Logging {
   private readonly writeback: Writeback;
   private readonly progress: Progress;
   private readonly rotation: Rotation;
+  private readonly emergency: Emergency;
   private readonly slots: LogInput[];
   private lastWriteUs = 0.5;
   private isIdleTimerArmed = false;
-  /** The error that keeps the log from going on; 0 while it does. */
-  private logErr = 0;
 
   constructor(
     private readonly house: LoggerHouse,
@@ -73,7 +70,7 @@ export class Logging {
       {
         advanced: () => this.gate.answer(),
         becameDurable: (v: Version) => this.writeback.becameDurable(v),
-        logFailed: (slot, err, wasSync) => this.logFailed(slot, err, wasSync),
+        logFailed: (slot, err, wasSync) => this.emergency.logFailed(slot, err, wasSync),
       },
       faults,
     );
@@ -90,6 +87,17 @@ export class Logging {
       faults,
     );
     this.rotation = new Rotation(house, this.slots, this.log, this.gate);
+    this.emergency = new Emergency(
+      house,
+      this.log,
+      this.memory,
+      this.gate,
+      this.writeback,
+      this.progress,
+      this.rotation,
+      () => this.stateChanged(),
+      faults,
+    );
   }
 
   get isOpen(): boolean {
@@ -110,14 +118,15 @@ export class Logging {
       this.blocks.open() &&
       this.log.start(slot, { digests: [digest], compression, engine }) &&
       this.writeback.start() &&
-      this.progress.start();
+      this.progress.start() &&
+      this.emergency.start();
     if (!hasMemory) {
       this.close();
       throw new MarsError(ErrorCode.LIMIT_REACHED, 'there is no memory for a logger', {
         hint: 'Give the loop a larger arena or more requests.',
       });
     }
-    this.reader.deviceErr = this.logErr = 0;
+    this.reader.deviceErr = 0;
     this.gate.start();
     this.applyParams();
     this.phase = 'open';
@@ -141,12 +150,13 @@ export class Logging {
   async end(): Promise<void> {
     if (this.phase === 'closed') return;
     await this.bringHome();
-    this.gate.failAll(this.logErr);
+    this.gate.failAll(this.emergency.err === 0 ? -EIO : this.emergency.err);
     this.phase = 'closed';
     this.writeback.close();
     this.forgetAll();
     this.log.close();
     this.progress.close();
+    this.emergency.close();
   }
 
   close(): void {
@@ -154,6 +164,7 @@ export class Logging {
     this.log.close();
     this.writeback.close();
     this.progress.close();
+    this.emergency.close();
     this.blocks.close();
     this.house.ctx.publish('state', 'off');
   }
@@ -169,7 +180,7 @@ export class Logging {
   private async bringHome(): Promise<void> {
     this.phase = 'ending';
     // Who failed before gets one more chance.
-    this.tryAgain();
+    this.emergency.tryNow();
     this.writeback.tryNow();
     this.house.plug();
     await this.house.ctx.loop.whenQuiet(() => this.isHome || this.hasGivenUp());
@@ -182,18 +193,21 @@ export class Logging {
   }
 
   write(o: XioObject): void {
+    if (this.emergency.isBypassing) return this.emergency.pass(o);
     this.lastWriteUs = this.house.clock.nowUs;
     this.gate.enter(o);
   }
 
   flush(o: XioObject): void {
-    this.gate.flush(o);
+    if (this.emergency.isBypassing) this.emergency.pass(o);
+    else this.gate.flush(o);
   }
 
   /** Once per tick with something to do. The order is that of the ring: log writes before writebacks (data-path.md 6). */
   turn(): void {
     if (this.phase === 'closed') return;
-    if (this.rotation.look(this.house.ctx.log)) this.rotated();
+    if (this.emergency.state === 'none' && this.rotation.look()) this.rotated();
+    this.emergency.pump();
     this.gate.admit();
     this.reader.admit();
     this.regulate();
@@ -249,7 +263,7 @@ export class Logging {
   }
 
   private get isPressed(): boolean {
-    if (this.phase === 'ending' || this.gate.isBlocked) return true;
+    if (this.phase === 'ending' || this.gate.isBlocked || this.emergency.state !== 'none') return true;
     if (2 * this.blocks.usedBytes >= this.blocks.limitBytes) return true;
     const oldest = (this.log.old ?? this.log.current).first;
     return oldest !== null && this.house.clock.nowUs - oldest.takenUs >= this.params['writeback-maxage'] * 1000;
@@ -261,24 +275,6 @@ export class Logging {
   };
 
   // --------------------------------------------------------------------------------------------------------- failures
-
-  private logFailed(slot: LogInput, err: number, wasSync: boolean): void {
-    this.house.ctx.log.error(
-      { serial: slot.serial, err: errnoName(err), wasSync, hint: 'Look at the volume of the logs.' },
-      'the log cannot be written: writes wait',
-    );
-    this.logErr = err;
-    this.stateChanged();
-    this.house.clock.after(RESUME_MS, null, this.tryAgain);
-  }
-
-  private readonly tryAgain = (): void => {
-    if (this.logErr === 0 || !this.log.isSettled || this.phase === 'closed') return;
-    if (this.slots.some((slot) => slot.state !== 'free' && slot.syncErr !== 0)) return;
-    this.logErr = 0;
-    this.stateChanged();
-    this.log.retry();
-  };
 
   private dataFlushFailed(err: number): void {
     this.reader.deviceErr = err;
@@ -292,7 +288,8 @@ export class Logging {
   }
 
   private get stateName(): string {
-    if (this.logErr !== 0) return 'held';
+    const { state } = this.emergency;
+    if (state !== 'none') return state;
     if (this.writeback.err !== 0) return 'writeback-stopped';
     return this.log.old === null ? 'logging' : 'rotating';
   }
@@ -303,27 +300,35 @@ export class Logging {
     return (
       this.gate.length === 0 &&
       this.reader.isQuiet &&
-      this.log.isDurable &&
+      (this.log.isDurable || this.emergency.isBypassing) &&
       this.log.isQuiet &&
       this.memory.isEmpty &&
       this.writeback.isQuiet &&
-      this.progress.isComplete
+      this.progress.isComplete &&
+      this.emergency.isQuiet
     );
   }
 
   /** A device refuses, and nothing is under way: going on would be waiting for ever. */
   private hasGivenUp(): boolean {
-    const isStuck = this.logErr !== 0 || this.writeback.err !== 0 || this.progress.err !== 0;
+    const isStuck = this.emergency.isStuck || this.writeback.err !== 0 || this.progress.err !== 0;
     return isStuck && this.log.isSettled && this.writeback.isQuiet && this.progress.isQuiet && this.reader.isQuiet;
   }
 
-  /** After an end that gave up: what is in memory is in the log as well, or was never answered as durable. */
+  /** After an end that gave up: what is durable in the log is replayed at the next start, the rest is lost as in a power cut. */
   private forgetAll(): void {
+    let volatile = 0;
     for (const slot of this.slots) {
       for (let v = slot.first; v !== null; v = slot.first) {
+        if (!v.isDurable) volatile++;
         slot.unlink(v);
         this.memory.remove(v);
       }
     }
+    if (volatile > 0)
+      this.house.ctx.log.error(
+        { records: volatile, hint: 'Repair the volume of the logs before the next start.' },
+        'the logger ends while the log cannot be written: what was not durable there may be lost',
+      );
   }
 }

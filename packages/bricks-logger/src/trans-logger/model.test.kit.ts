@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { F_FUA, createRandom, type SeededRandom } from '@mars/brick-core';
+import type { ProbeResult } from '@mars/brick-core/testing';
 import { scanBytes } from '../log-format/support.test.kit.js';
 import type { LoggerKit, MemoryLog } from './logger.test.kit.js';
 
@@ -32,7 +33,7 @@ export interface Workload {
   pauseMsMax: number;
   /** After how many requests the log is rotated; 0 = never. */
   rotateEvery: number;
-  /** After how many requests a crash is imagined and recovered from; 0 = never. */
+  /** Every how many requests a crash is imagined and recovered from, and after about as many answers; 0 = never. */
   crashEvery: number;
 }
 
@@ -48,6 +49,8 @@ export class ModelRun {
   private requests = 0;
   private nextSlot = 1;
   crashes = 0;
+  /** What a judge said inside a callback, where nobody would hear it: bricks must not throw, so the core catches it. */
+  private failure: Error | null = null;
 
   constructor(
     private readonly kit: LoggerKit,
@@ -60,16 +63,21 @@ export class ModelRun {
   async run(): Promise<void> {
     const { work, kit, random } = this;
     for (let i = 0; i < work.requests; i++) {
-      while (this.underWay >= work.depth) await kit.runFor(0.2);
+      for (let turns = 0; this.underWay >= work.depth; turns++) {
+        assert.ok(turns < 100_000, `${this.underWay} requests are never answered`);
+        await kit.runFor(0.2);
+      }
       this.sendOne();
       if (random.float() < 0.5) await kit.runFor(random.float() * work.pauseMsMax);
       if (work.rotateEvery > 0 && i % work.rotateEvery === work.rotateEvery - 1) await this.rotate();
       if (work.crashEvery > 0 && i % work.crashEvery === work.crashEvery - 1) this.imagineCrash();
+      if (this.failure !== null) throw this.failure;
     }
     for (let i = 0; this.underWay > 0; i++) {
       assert.ok(i < 100_000, `${this.underWay} requests are never answered`);
       await kit.runFor(10);
     }
+    if (this.failure !== null) throw this.failure;
   }
 
   /** After a clean stop: the device holds every write in order, and so do the logs. */
@@ -111,12 +119,11 @@ export class ModelRun {
     const flags = this.random.float() < this.work.fua ? F_FUA : 0;
     const write: Sent = { id: this.sent.length + 1, first, count, isZero, isAnswered: false, isSafe: false };
     this.sent.push(write);
-    const answered = ({ err }: { err: number }): void => {
-      assert.equal(err, 0);
-      this.underWay--;
+    const answered = this.judged(() => {
       write.isAnswered = true;
       if (flags !== 0) write.isSafe = true;
-    };
+      if (this.work.crashEvery > 0 && this.random.int(this.work.crashEvery) === 0) this.imagineCrash();
+    });
     const posBytes = first * SECTOR;
     if (isZero) this.kit.request({ op: 'zero', posBytes, lenBytes: count * SECTOR, flags }, answered);
     else this.kit.request({ op: 'write', posBytes, data: stamped(write.id, count), flags }, answered);
@@ -124,11 +131,12 @@ export class ModelRun {
 
   private sendFlush(): void {
     const covered = this.sent.filter((write) => write.isAnswered);
-    this.kit.flush(({ err }) => {
-      assert.equal(err, 0);
-      this.underWay--;
-      for (const write of covered) write.isSafe = true;
-    });
+    this.kit.flush(
+      this.judged(() => {
+        for (const write of covered) write.isSafe = true;
+        if (this.work.crashEvery > 0) this.imagineCrash();
+      }),
+    );
   }
 
   /** INV-9: every sector is at least as new as the newest write that was answered when the read was sent. */
@@ -140,12 +148,23 @@ export class ModelRun {
       for (let i = Math.max(first, write.first); i < Math.min(first + count, write.first + write.count); i++)
         oldest[i - first] = write.id;
     }
-    this.kit.read({ posBytes: first * SECTOR, lenBytes: count * SECTOR }, ({ err, data }) => {
-      assert.equal(err, 0);
-      this.underWay--;
-      const seen = sectorsOf(data, count);
-      seen.forEach((id, i) => this.judgeRead(first + i, id, oldest[i]!));
+    const judge = this.judged(({ data }) => {
+      sectorsOf(data, count).forEach((id, i) => this.judgeRead(first + i, id, oldest[i]!));
     });
+    this.kit.read({ posBytes: first * SECTOR, lenBytes: count * SECTOR }, judge);
+  }
+
+  /** A callback whose complaints are heard. */
+  private judged(judge: (result: ProbeResult) => void): (result: ProbeResult) => void {
+    return (result) => {
+      this.underWay--;
+      try {
+        assert.equal(result.err, 0);
+        judge(result);
+      } catch (error) {
+        this.failure ??= error as Error;
+      }
+    };
   }
 
   private judgeRead(sector: number, id: number, atLeast: number): void {

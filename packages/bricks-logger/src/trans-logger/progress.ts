@@ -55,6 +55,11 @@ export class Progress {
     return this.flusher !== null;
   }
 
+  /** A new log begins, and nothing is in memory. */
+  startOver(): void {
+    this.flushedLsn = this.log.current.baseLsn;
+  }
+
   close(): void {
     if (this.flusher !== null) this.house.ctx.pool.free(this.flusher);
     this.flusher = null;
@@ -84,6 +89,7 @@ export class Progress {
   pump(): void {
     if (!this.isTimerArmed && !this.isUpToDate) this.arm();
     if (this.isFlushing || this.err !== 0 || !(this.isDue || this.isForced || this.isOldWrittenBack)) return;
+    if (this.faults.publishWithoutFlush) this.flushedLsn = this.backLsn;
     if (this.flushedLsn < this.backLsn) this.startFlush();
     else this.report();
   }
@@ -105,7 +111,8 @@ export class Progress {
   private publish(slot: LogInput): void {
     const { ctx } = this.house;
     const pos = (lsn: number): number => Math.max(0, Math.min(lsn, slot.endLsn) - slot.baseLsn);
-    const minPos = pos(this.faults.publishWithoutFlush ? slot.backLsn : this.flushedLsn);
+    // After a bypass the device is ahead of the log: what never became durable there does not count.
+    const minPos = pos(Math.min(this.flushedLsn, slot.durableLsn));
     crashPoint('logger.before-publish');
     ctx.publish('log', `${slot.serial},${pos(slot.durableLsn)},${pos(slot.writtenLsn)}`);
     ctx.publish('replay', `${slot.serial},${minPos},${pos(slot.durableLsn) - minPos}`);

@@ -1,4 +1,4 @@
-import { CAP_GROW, ErrorCode, MarsError, XioInfo, type Logger } from '@mars/brick-core';
+import { CAP_GROW, ErrorCode, MarsError, XioInfo } from '@mars/brick-core';
 import type { Appender } from './append.js';
 import type { Gate } from './gate.js';
 import type { LoggerHouse } from './house.js';
@@ -42,14 +42,20 @@ export class Rotation {
     return slot;
   }
 
-  /** Makes an empty log in the free slot the current one, if this is the moment. @returns whether it did */
-  look(log: Logger): boolean {
+  /** An empty log that could be the next one, and its serial. @param acceptHole  its serial may be any higher one */
+  fresh(acceptHole: boolean): { slot: LogInput; serial: number } | null {
     const slot = this.candidate();
-    if (slot === null || !this.gate.isBetweenRequests) return false;
+    if (slot === null) return null;
     const serial = namedSerial(this.house, slot.nr) ?? this.log.current.serial + 1;
-    if (!this.isFit(slot, serial, log)) return false;
-    slot.begin(serial, this.log.current.endLsn);
-    this.log.switchTo(slot);
+    return this.isFit(slot, serial, acceptHole) ? { slot, serial } : null;
+  }
+
+  /** Makes an empty log in the free slot the current one, if this is the moment. @returns whether it did */
+  look(): boolean {
+    const fresh = this.gate.isBetweenRequests && !this.log.isStalled ? this.fresh(false) : null;
+    if (fresh === null) return false;
+    fresh.slot.begin(fresh.serial, this.log.current.endLsn);
+    this.log.switchTo(fresh.slot);
     return true;
   }
 
@@ -65,7 +71,7 @@ export class Rotation {
   }
 
   private candidate(): LogInput | null {
-    if (this.log.old !== null || this.log.isStalled) return null;
+    if (this.log.old !== null) return null;
     for (const slot of this.slots) {
       if (slot.state === 'done' && !slot.wire.connected) slot.state = 'free';
       if (slot.state === 'free' && slot.wire.connected) return slot;
@@ -73,15 +79,15 @@ export class Rotation {
     return null;
   }
 
-  private isFit(slot: LogInput, serial: number, log: Logger): boolean {
+  private isFit(slot: LogInput, serial: number, acceptHole: boolean): boolean {
     const expected = this.log.current.serial + 1;
-    const why =
-      serial !== expected ? `its serial is ${serial}, not ${expected}` : this.isEmpty(slot) ? '' : 'it is not empty';
+    const isNext = acceptHole ? serial >= expected : serial === expected;
+    const why = !isNext ? `its serial is ${serial}, not ${expected}` : this.isEmpty(slot) ? '' : 'it is not empty';
     if (why === '') return true;
-    const what = `${slot.nr} ${this.house.providerName(slot.nr)} ${why}`;
-    if (what !== this.refused)
-      log.warn({ slot: slot.nr, file: this.house.providerName(slot.nr), why }, 'this log cannot be the next one');
-    this.refused = what;
+    const file = this.house.providerName(slot.nr);
+    if (`${file} ${why}` !== this.refused)
+      this.house.ctx.log.warn({ slot: slot.nr, file, why }, 'this log cannot be the next one');
+    this.refused = `${file} ${why}`;
     return false;
   }
 

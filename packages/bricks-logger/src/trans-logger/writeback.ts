@@ -242,7 +242,8 @@ export class Writeback {
   }
 
   private forget(v: Version): void {
-    v.slot!.writtenBack(v);
+    if (this.faults.publishOverGaps) v.slot!.skipTo(v);
+    else v.slot!.writtenBack(v);
     this.memory.remove(v);
     this.counts.versions.n++;
   }
