@@ -18,17 +18,7 @@ export class SimDaemon {
     this.host = host;
     this.store = openStore(host, { program: 'marsadm' });
     const { clock } = this.store;
-    this.net = new PeerNet({
-      net: behindNat(host.secureNet, (address) => mayDial(host.name, address)),
-      clock: host.loop,
-      random: host.random,
-      log,
-      stamps: { now: () => clock.now(), seen: (ns) => clock.advanceLazy(ns) },
-      host: host.name,
-      version: 'test',
-      identity: { kind: 'member', credentials: credentialsOf(host.name), successions: [] },
-      facts: factsOf(this.store),
-    });
+    this.net = peerNetOf(host, { clock, facts: factsOf(this.store), mayDial, log });
     this.exchange = new TreeExchange({
       store: this.store,
       files: host.files,
@@ -94,6 +84,21 @@ function behindNat(net, mayDial) {
         ? net.connect(address, ...rest)
         : Promise.reject(new MarsError(ErrorCode.SOCKET, `no way to ${address.host}`)),
   };
+}
+
+/** The network as one host sees it. */
+export function peerNetOf(host, { clock, facts, mayDial = () => true, log = silentLogger }) {
+  return new PeerNet({
+    net: behindNat(host.secureNet, (ip) => mayDial(host.name, ip)),
+    clock: host.loop,
+    random: host.random,
+    log,
+    stamps: { now: () => clock.now(), seen: (ns) => clock.advanceLazy(ns) },
+    host: host.name,
+    version: 'test',
+    identity: { kind: 'member', credentials: credentialsOf(host.name), successions: [] },
+    facts,
+  });
 }
 
 /** What the admission of a member leaves in a tree. */

@@ -72,6 +72,9 @@ export const READ_STAMP_INTERVAL_MS = 5_000;
  */
 export const CONFIRM_AGE_MS = 60_000;
 
+/** Pause between two collections of tombstones, ms; each looks at the tombstones only. */
+export const COLLECT_INTERVAL_MS = 60_000;
+
 /** A timer that comes this late says that this process stood still, ms: what waits in its connections is too old to be merged. */
 export const STALL_MS = 20_000;
 

@@ -28,6 +28,11 @@ export class TombstoneWatch {
     return this.since.size;
   }
 
+  /** Where tombstones stand. */
+  get paths(): IterableIterator<string> {
+    return this.since.keys();
+  }
+
   /** @param confirmedMs of every other host of the cluster: it had everything that stood here then; null = not known */
   mayGo(path: string, entry: Entry, confirmedMs: readonly (number | null)[], nowMs: number): boolean {
     const known = this.since.get(path);

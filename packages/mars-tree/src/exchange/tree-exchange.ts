@@ -11,6 +11,7 @@ import type { TreeStore } from '../store/tree-store.js';
 import { addressOf } from './addresses.js';
 import { DigestIndex } from './digest-index.js';
 import {
+  COLLECT_INTERVAL_MS,
   MAX_PEERS,
   NOTIFY_INTERVAL_MS,
   PRELIMINARY_STAMP_S,
@@ -76,6 +77,7 @@ export class TreeExchange implements SessionHost {
   private arePeersStale = false;
   private areConnectionsStale = false;
   private lastPulseMs = 0;
+  private lastCollectMs = 0;
   /** Resources whose logs are wanted; null = to be found out anew. */
   private wanted: ReadonlySet<string> | null = null;
 
@@ -97,7 +99,7 @@ export class TreeExchange implements SessionHost {
     this.isRunning = true;
     this.options.net.serve('tree', (channel) => this.accept(channel));
     this.refreshPeers();
-    this.lastPulseMs = this.nowMs;
+    this.lastPulseMs = this.lastCollectMs = this.nowMs;
     this.clock.after(PULSE_MS, this, pulseStep);
   }
 
@@ -152,12 +154,18 @@ export class TreeExchange implements SessionHost {
     return peer.push(path, value, this.store.clock.now(), this.nowMs + PUSH_LINK_TIMEOUT_MS);
   }
 
-  /** Removes tombstones that every host of the cluster has compared with us since they stand here. @returns their paths */
+  /**
+   * Removes tombstones that every host of the cluster has compared with us since they stand here; done once a minute without being asked.
+   * @returns their paths. Source: symlink-tree.md 3.5, rule 6
+   */
   collect(): string[] {
     const nowMs = this.nowMs;
+    this.lastCollectMs = nowMs;
+    if (this.tombstones.size === 0) return [];
     const others = this.store.snapshot.hosts().filter((host) => host !== this.store.me);
     const confirmedMs = others.map((host) => this.peers.get(host)?.confirmations.aged(nowMs) ?? null);
     return collectTombstones(this.store, {
+      among: [...this.tombstones.paths],
       isConfirmed: (path, entry) => this.tombstones.mayGo(path, entry, confirmedMs, nowMs),
     });
   }
@@ -520,12 +528,15 @@ export class TreeExchange implements SessionHost {
       else session.compareIfDue();
     }
     for (const peer of this.peers.values()) this.lookAfter(peer, nowMs);
+    if (nowMs - this.lastCollectMs >= COLLECT_INTERVAL_MS) this.guarded(() => this.collect());
     this.clock.after(PULSE_MS, this, pulseStep);
   }
 
   private lookAfter(peer: Peer, nowMs: number): void {
     peer.giveUp(nowMs);
     this.writeReadStamp(peer);
+    // The wire waits longer from attempt to attempt; a healed partition should be noticed within two seconds.
+    if (peer.active === null && peer.isLinkStarted) peer.link!.kick();
     const { standby } = peer;
     const verdict = probe(peer, nowMs);
     if (verdict === 'close-standby') standby!.session.line.close();

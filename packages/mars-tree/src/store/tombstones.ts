@@ -17,6 +17,8 @@ export interface CollectOptions {
    * original, which only knows that a peer was alive.
    */
   confirmedNs?: (peer: string) => bigint | null;
+  /** Paths of all tombstones, where somebody knows them: then nothing else is looked at. */
+  among?: Iterable<string>;
   /** False keeps a tombstone that would go by its stamp: the exchange knows better who has heard of it. */
   isConfirmed?: (path: string, entry: Entry) => boolean;
 }
@@ -44,6 +46,8 @@ class Collector {
   private readonly keepNs: bigint;
   private readonly windowNs: bigint;
   private readonly found: Found[] = [];
+  /** Of resources, by name of the directory; null = not ours to collect. */
+  private readonly limits = new Map<string, bigint | null>();
 
   constructor(
     private readonly tree: TreeSnapshot,
@@ -57,6 +61,10 @@ class Collector {
 
   find(): Found[] {
     const everybody = this.limitFor(this.tree.hosts());
+    if (this.options.among !== undefined) {
+      for (const path of this.options.among) this.single(path, everybody);
+      return this.found;
+    }
     for (const [name, node] of this.tree.root.entries.entries()) {
       if (!isDirectory(node)) this.check(name, node, everybody);
       else if (name === 'ips') this.directory(name, this.nowNs - this.keepNs, 1);
@@ -66,11 +74,28 @@ class Collector {
     return this.found;
   }
 
-  /** Those who neither have the disk nor the device of a resource leave its tombstones alone: they do not know its peers. */
   private resource(resource: string): void {
+    const limitNs = this.limitOf(resource);
+    if (limitNs !== null) this.directory(paths.resource(resource), limitNs, 2);
+  }
+
+  /** Those who neither have the disk nor the device of a resource leave its tombstones alone: they do not know its peers. */
+  private limitOf(resource: string): bigint | null {
     const users = new Set([...this.tree.members(resource), ...this.tree.users(resource)]);
-    if (!users.has(this.me) && !this.options.force) return;
-    this.directory(paths.resource(resource), this.limitFor([...users]), 2);
+    return users.has(this.me) || this.options.force === true ? this.limitFor([...users]) : null;
+  }
+
+  /** The same rules for one path: only the first two levels of directories are looked at, and only the first one of `ips`. */
+  private single(path: string, everybody: bigint): void {
+    const entry = this.tree.entry(path);
+    const names = path.split('/');
+    const top = names[0]!;
+    if (entry === null || names.length > (top === 'ips' ? 2 : 3)) return;
+    if (top === 'ips') return this.check(path, entry, this.nowNs - this.keepNs);
+    if (names.length === 1 || !top.startsWith('resource-')) return this.check(path, entry, everybody);
+    let limitNs = this.limits.get(top);
+    if (limitNs === undefined) this.limits.set(top, (limitNs = this.limitOf(top.slice('resource-'.length))));
+    if (limitNs !== null) this.check(path, entry, limitNs);
   }
 
   private directory(dir: string, limitNs: bigint, levels: number): void {
