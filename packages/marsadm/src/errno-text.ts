@@ -68,9 +68,36 @@ const TEXTS: Readonly<Record<number, string>> = {
   131: 'State not recoverable',
 };
 
+/** Codes of the log reader, above all of Linux. Source: macros.md 3.3 */
+const LOG_CODES: Readonly<Record<number, [name: string, text: string]>> = {
+  10000: ['MARS_ERR_NOSCAN', 'log was not scanned'],
+  10001: ['MARS_ERR_SCAN_TIMEOUT', 'timeout while scanning the log'],
+  10002: ['MARS_ERR_SCAN_HOLE', 'hole in the log'],
+  10003: ['MARS_ERR_SCAN_INVAL', 'invalid record or unknown format'],
+  10004: ['MARS_ERR_SCAN_ZERO', 'zeroes instead of a record'],
+  10005: ['MARS_ERR_SCAN_NEGATIVE', 'negative value in a record'],
+  10006: ['MARS_ERR_SCAN_BADLEN', 'bad length in a record'],
+  10007: ['MARS_ERR_SCAN_ADVANCE', 'scan did not advance'],
+  10008: ['MARS_ERR_SCAN_RESTLEN', 'bad rest length'],
+  10009: ['MARS_ERR_SCAN_INCOMPL', 'incomplete record'],
+  10010: ['MARS_ERR_SCAN_SEQ_FW', 'sequence number jumps forward'],
+  10011: ['MARS_ERR_SCAN_SEQ_BW', 'sequence number jumps backward'],
+  10012: ['MARS_ERR_SCAN_SIZE', 'bad size of a record'],
+  10020: ['MARS_ERR_MAGIC_BAD', 'bad magic found'],
+  10021: ['MARS_ERR_MAGIC_REPEATED', 'repeated magic found'],
+  10029: ['MARS_ERR_SCAN_GARBAGE', 'garbage found'],
+  10100: ['MARS_ERR_CRC_FLAGS', 'bad CRC flags'],
+  10101: ['MARS_ERR_CRC_MISMATCH', 'CRC mismatch found'],
+  10150: ['MARS_ERR_DECOMPR_FAIL', 'decompression failed'],
+  10151: ['MARS_ERR_DECOMPR_TOOBIG', 'decompressed data too big'],
+  10152: ['MARS_ERR_DECOMPR_BADLEN', 'bad length after decompression'],
+};
+
 /** `[EIO:Input/output error]`, `[Unknown error 9999]`. */
 export function errnoText(errno: number): string {
   const number = Math.abs(errno);
+  const code = LOG_CODES[number];
+  if (code !== undefined) return `[${code[0]}:${code[1]}]`;
   const text = TEXTS[number];
   return text === undefined ? `[Unknown error ${number}]` : `[${errnoName(number)}:${text}]`;
 }

@@ -62,3 +62,6 @@ export const MAX_HISTORY_STEPS = 100_000;
 
 /** cron: between rotating and deleting, ms (marsadm.md 6.5). */
 export const CRON_PAUSE_MS = 7000;
+
+/** view --watch: time between two pictures, ms. */
+export const WATCH_MS = 1000;

@@ -3,6 +3,7 @@ import { paths } from '@mars/mars-tree';
 import { checkExistence, checkMembership } from './checks/resource.js';
 import type { Command } from './commands/command.js';
 import { COMMANDS, findCommand, visibleNames } from './commands/index.js';
+import { view } from './commands/view.js';
 import { Job } from './execute/job.js';
 import { reportFailure, runPhases } from './execute/phases.js';
 import { ping } from './execute/ping.js';
@@ -156,6 +157,12 @@ class Run {
   /** One job per resource that may be worked on; null = there is nothing to do. */
   private async jobs(command: Command, session: Session): Promise<Job[] | null> {
     const { line } = session;
+    // The layouts of view go over all resources by themselves: something stands before and behind them.
+    if (isView(command)) {
+      const job = new Job(session, line.command, '', line.args);
+      job.notes.set('resources', line.resources === null ? [] : this.sorted(line.resources));
+      return [job];
+    }
     if (line.resources === null) return [new Job(session, line.command, '', line.args)];
     const names = this.resources(command, session);
     if (names.length === 0 && command.isForEveryHost) return [new Job(session, line.command, '', line.args)];
@@ -176,7 +183,11 @@ class Run {
     }
     if (given.length > 1 && /create|join/.test(command.name))
       throw new UsageError(`'${command.name}' needs one resource, not a list`);
-    return [...given].sort(compareNaturally);
+    return this.sorted(given);
+  }
+
+  private sorted(names: readonly string[]): string[] {
+    return [...names].sort(compareNaturally);
   }
 
   /** Existence and membership, once per resource, before the first phase. Source: marsadm.md 4.3 */
@@ -199,6 +210,10 @@ class Run {
     }
     return admitted;
   }
+}
+
+function isView(command: Command): boolean {
+  return command.phases === view.phases;
 }
 
 /** The log of the system is no place for keys of the cluster. */

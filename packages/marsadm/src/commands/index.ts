@@ -24,12 +24,14 @@ import { errPurgeAll, logPurgeAll } from './log-purge.js';
 import { deleteHost, lsHostIps, setHostIp } from './lowlevel.js';
 import { resize } from './resize.js';
 import { invite, trustCreate, trustJoin } from './trust.js';
+import { view, viewCommand } from './view.js';
 import { valueCommands } from './values.js';
 import { updateCluster, waitCluster } from './wait-cluster.js';
 import { viewWaits, waitConnect, waitResource, waitUmountCommand } from './waiting.js';
 
 /** All commands, in the order of `--help`. */
 export const COMMANDS: readonly Command[] = [
+  view,
   createCluster,
   invite,
   joinCluster,
@@ -85,7 +87,7 @@ const BY_NAME = new Map(
 );
 
 export function findCommand(name: string): Command | null {
-  return BY_NAME.get(name) ?? null;
+  return BY_NAME.get(name) ?? viewCommand(name);
 }
 
 /** For suggestions. */

@@ -1,6 +1,7 @@
 import { INT, MASK, paths } from '@mars/mars-tree';
 import type { Job } from '../execute/job.js';
 import { Dying, UsageError } from '../exit.js';
+import { FEATURE_BITS } from '../facts/features.js';
 import { identifierList } from '../parse/names.js';
 import { canonical } from '../tree/tree.js';
 import { onePhase, type Command } from './command.js';
@@ -82,18 +83,6 @@ const getPrefList: Command = {
     if (value !== '') out.data(value);
     session.result = { hosts: value === '' ? [] : value.split(',') };
   }),
-};
-
-/** Bits of `features`, and of the masks that switch digests and compressions. Source: symlink-tree.md 2.2 */
-const FEATURE_BITS: Readonly<Record<string, number>> = {
-  CHKSUM_MD5_OLD: 0x10000,
-  CHKSUM_MD5: 0x20000,
-  CHKSUM_CRC32C: 0x40000,
-  CHKSUM_CRC32: 0x80000,
-  CHKSUM_SHA1: 0x100000,
-  COMPRESS_LZO: 0x1000000,
-  COMPRESS_LZ4: 0x2000000,
-  COMPRESS_ZLIB: 0x4000000,
 };
 
 const masks: readonly Command[] = [

@@ -43,6 +43,11 @@ export class Job {
     return this.tree.look(paths.resource(this.resource));
   }
 
+  /** The same command on another resource. */
+  on(resource: string): Job {
+    return new Job(this.session, this.command, resource, this.args);
+  }
+
   /** Ends the command unless `--force` was given; then it is a warning. */
   refuseUnlessForced(message: string, ...hints: string[]): void {
     if (!this.force) throw new Dying(message, [...hints, 'Use --force if you know that this does no harm.']);

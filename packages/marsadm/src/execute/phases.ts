@@ -133,7 +133,7 @@ class PhaseRunner {
 
   private separate({ resource }: Job): void {
     const { out, snapshot, host } = this.session;
-    if (this.command.isQuiet && out.verbose === 0) return;
+    if (resource === '' || (this.command.isQuiet && out.verbose === 0)) return;
     out.say(separatorLine(snapshot, resource, host));
   }
 }

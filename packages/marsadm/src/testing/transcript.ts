@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { LamportClock, TreeStore, isDirectory, type Directory, type Entry, type TreeSnapshot } from '@mars/mars-tree';
@@ -107,7 +107,7 @@ class Player {
       this.options.env[rest[0]!.split('=')[0]!] = this.inDir(rest.join(' ').replace(/^[^=]*=/, ''));
     else if (word === 'program') this.program(line);
     else if (word === 'at' || word === 'on') this.reaction(line);
-    else if (word === 'disk') writeFileSync(this.inDir(rest[0]!), Buffer.alloc(Number(rest[2])));
+    else if (word === 'disk') makeFile(this.inDir(rest[0]!), Number(rest[2]));
     else this.plant(line);
   }
 
@@ -149,7 +149,8 @@ class Player {
     assert.ok(file ?? text, `cannot understand: ${line}`);
     const path = `${world.marsDir}/${(file ?? text)![1]}`;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    writeFileSync(path, file === null ? `${text![2]}\n` : Buffer.alloc(Number(file[2])));
+    if (file === null) writeFileSync(path, `${text![2]}\n`);
+    else makeFile(path, Number(file[2]));
   }
 
   private start(): StoryWorld {
@@ -179,6 +180,12 @@ class Player {
   private hidden(text: string): string {
     return text.replaceAll(this.dir, 'DIR');
   }
+}
+
+/** Sparse: disks of stories are large, and nobody reads them. */
+function makeFile(path: string, sizeBytes: number): void {
+  writeFileSync(path, '');
+  truncateSync(path, sizeBytes);
 }
 
 /** Words of a shell without its magic: blanks separate, quotes keep them. */
