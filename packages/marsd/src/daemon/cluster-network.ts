@@ -4,6 +4,7 @@ import {
   JoinService,
   PeerNet,
   TrustStore,
+  isFinalRefusal,
   redeemToken,
   type Identity,
   type MemberFacts,
@@ -59,7 +60,7 @@ export class ClusterNetwork implements DaemonNetwork {
   private seenTrust = '';
   private joining: AbortController | null = null;
   private isStopped = false;
-  private renewedUs = 0;
+  private renewedUs = -Infinity;
   private listenedUs = -Infinity;
   private isRecheckDue = false;
   private readonly unsubscribe: () => void;
@@ -143,7 +144,10 @@ export class ClusterNetwork implements DaemonNetwork {
     if (state.kind === 'joining') return this.join();
     const identity = this.identityOf(state);
     if (identity === null) return this.shut(NO_TRUST);
-    if (state.kind === 'member') this.publishOwn(state);
+    if (state.kind === 'member') {
+      this.options.lamport.advanceLazy(nsOf(state.authorityMadeMs));
+      this.publishOwn(state);
+    }
     if (this.open === null) this.openWith(identity);
     else this.open.net.setIdentity(identity);
   }
@@ -250,9 +254,16 @@ export class ClusterNetwork implements DaemonNetwork {
 
   private readonly facts: MemberFacts = {
     isMember: (host) => this.store.snapshot.value(paths.ip(host)) !== null,
-    fingerprintOf: (host) => this.store.snapshot.value(tlsPath(host)),
+    fingerprintOf: (host) => this.fingerprintOf(host),
     renewed: (host, fingerprintHex) => void this.store.writeIfChanged(tlsPath(host), fingerprintHex),
   };
+
+  /** What was written before our authority was made is about certificates of another one. */
+  private fingerprintOf(host: string): string | null {
+    const { state, store } = this;
+    const madeNs = state.kind === 'member' ? nsOf(state.authorityMadeMs) : 0n;
+    return (store.snapshot.stampNs(tlsPath(host)) ?? 0n) < madeNs ? null : store.snapshot.value(tlsPath(host));
+  }
 
   /** Like a pushed link: a daemon may not write addresses of its own accord, but it hears of this one from the host itself. */
   private admit(host: string, ip: string, fingerprintHex: string): void {
@@ -318,13 +329,14 @@ export class ClusterNetwork implements DaemonNetwork {
           signal,
         });
         this.log.info({ inviter: result.inviter, uuid: result.uuid }, 'this host has joined the cluster');
+        this.options.lamport.advanceLazy(nsOf(result.authorityMadeMs));
         this.welcome(result.inviter, result.inviterAddress, result.inviterFingerprintHex);
         // The files have changed; the next round opens the port with them.
         return notified(result.inviter);
       } catch (err) {
         if (!isMarsError(err)) throw err;
         if (signal.aborted) return;
-        if (typeof err.details['reason'] === 'string' && err.code !== 'TLS_REFUSED') throw err;
+        if (isFinalRefusal(err)) throw err;
         this.log.warn({ err }, 'the inviting host cannot be reached; trying again');
         this.whyClosed = `this host is joining a cluster: ${err.message}`;
       }
@@ -342,7 +354,8 @@ export class ClusterNetwork implements DaemonNetwork {
       }
       if (store.snapshot.value(paths.uuid) === null)
         store.push({ path: paths.uuid, value: '(any)', stampNs: preliminaryNs });
-      if (this.facts.fingerprintOf(inviter) === null) store.write(tlsPath(inviter), fingerprintHex);
+      // Whatever the tree says: this certificate was just seen, and the token named it.
+      store.writeIfChanged(tlsPath(inviter), fingerprintHex);
     });
     this.log.debug({ inviter, at: formatStamp(store.clock.peek()) }, 'the inviting host is trusted');
   }
@@ -353,4 +366,8 @@ const NO_TRUST =
 
 function tlsPath(host: string): string {
   return `userspace/tls-${host}`;
+}
+
+function nsOf(ms: number): bigint {
+  return BigInt(ms) * 1_000_000n;
 }

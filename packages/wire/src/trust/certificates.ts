@@ -98,6 +98,8 @@ export interface CertificateFacts {
   readonly name: string;
   readonly fingerprintHex: string;
   readonly der: Uint8Array;
+  /** When it was made, by the clock of its maker. */
+  readonly madeMs: number;
   readonly expiresMs: number;
 }
 
@@ -108,8 +110,8 @@ export function readCertificate(pemOrDer: string | Uint8Array): CertificateFacts
     name: names.length === 1 ? names[0]!.slice(3) : '',
     fingerprintHex: fingerprintOf(certificate.raw),
     der: new Uint8Array(certificate.raw),
-    // eslint-disable-next-line no-restricted-globals -- reads a date, not a clock
-    expiresMs: Date.parse(certificate.validTo),
+    madeMs: parseDate(certificate.validFrom) + BACKDATE_MS,
+    expiresMs: parseDate(certificate.validTo),
   };
 }
 
@@ -170,6 +172,11 @@ async function keyPairOf(keyPem: string): Promise<webcrypto.CryptoKeyPair> {
     privateKey: await subtle.importKey('pkcs8', pkcs8, EC, true, ['sign']),
     publicKey: await subtle.importKey('spki', publicKeyOf(keyPem), EC, true, ['verify']),
   };
+}
+
+function parseDate(text: string): number {
+  // eslint-disable-next-line no-restricted-globals -- reads a date, not a clock
+  return Date.parse(text);
 }
 
 function calendar(ms: number): Date {

@@ -9,7 +9,7 @@ import { publicKeyOf, signFor } from './certificates.js';
 import { JOIN_ANSWER, JOIN_REQUEST, JOIN_SIGNATURE, joinBytes } from './join-messages.js';
 import { trustError } from './trust-files.js';
 import type { TrustStore } from './trust-store.js';
-import type { JoinResult, JoinToken } from './types.js';
+import type { JoinResult, JoinToken, RefusalReason } from './types.js';
 
 export interface RedeemOptions {
   net: SecureNet;
@@ -22,6 +22,13 @@ export interface RedeemOptions {
   /** Address of this host for `ips/ip-HOST`; null: as the inviter sees us. */
   ip: string | null;
   signal?: AbortSignal;
+}
+
+/** True when it is no use to show the same token again: a person has to do something. */
+export function isFinalRefusal(error: MarsError): boolean {
+  const { reason } = error.details;
+  if (error.code === ErrorCode.JOIN_REFUSED) return true;
+  return error.code === ErrorCode.PEER_REFUSED && reason !== ('too-many' satisfies RefusalReason);
 }
 
 type Answer = MessageOf<typeof JOIN_ANSWER>;
@@ -57,6 +64,7 @@ export async function redeemToken(options: RedeemOptions): Promise<JoinResult> {
     inviterAddress: token.address,
     uuid,
     fingerprintHex: joined.fingerprintHex,
+    authorityMadeMs: joined.authorityMadeMs,
   };
 }
 

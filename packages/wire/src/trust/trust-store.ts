@@ -257,12 +257,14 @@ function memberState(contents: TrustContents): TrustState & { kind: 'member' } {
     if (!belongTogether(caPem, certPem, keyPem) || !belongTogether(caPem, caPem, caKeyPem))
       throw trustError('certificates and keys do not fit together');
     const own = readCertificate(certPem);
+    const authority = readCertificate(caPem);
     return {
       kind: 'member',
       host: own.name,
       fingerprintHex: own.fingerprintHex,
       expiresMs: own.expiresMs,
-      caFingerprintHex: readCertificate(caPem).fingerprintHex,
+      caFingerprintHex: authority.fingerprintHex,
+      authorityMadeMs: authority.madeMs,
       identity: {
         kind: 'member',
         credentials: { caPem, certPem, keyPem },

@@ -90,6 +90,11 @@ export type TrustState =
       readonly host: string;
       readonly fingerprintHex: string;
       readonly caFingerprintHex: string;
+      /**
+       * When the authority was made, wall clock of its maker, ms. A fingerprint in the tree with an older stamp is of another authority and
+       * means nothing (after a second `trust-create`).
+       */
+      readonly authorityMadeMs: number;
       readonly expiresMs: number;
     };
 
@@ -102,4 +107,6 @@ export interface JoinResult {
   readonly uuid: string;
   /** Of the own new certificate. */
   readonly fingerprintHex: string;
+  /** See {@link TrustState}; the Lamport clock of the new member should know it before it writes anything. */
+  readonly authorityMadeMs: number;
 }
