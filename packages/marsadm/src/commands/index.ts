@@ -12,6 +12,7 @@ import { leaveCluster } from './leave-cluster.js';
 import { fakeSync, invalidate, setReplay } from './invalidate.js';
 import { inspectCommands } from './inspect.js';
 import { activateGuest, deactivateGuest } from './guests.js';
+import { otherClusterCommands } from './other-clusters.js';
 import { leftoverCommands } from './leftovers.js';
 import { cron, linkPurgeAll } from './cron.js';
 import { logDeleteAll, logDeleteOne } from './log-delete.js';
@@ -79,6 +80,7 @@ export const COMMANDS: readonly Command[] = [
   deleteFile,
   cat,
   ...inspectCommands,
+  ...otherClusterCommands,
   ...leftoverCommands,
 ];
 

@@ -160,7 +160,7 @@ export const OPTIONS: readonly OptionRow[] = [
       options.ips.set(options.host ?? '', ipAddress(value!));
     },
   },
-  { name: 'macro', form: '=TEXT', about: 'text of a macro for view', take: text('macro') },
+  { name: 'macro', form: '=TEXT', about: 'text of a macro for view', note: 'without function', take: text('macro') },
   {
     name: 'logger',
     form: '=PATH',
@@ -177,6 +177,7 @@ export const OPTIONS: readonly OptionRow[] = [
     name: 'ignore-deleted-peers',
     form: '=N',
     about: 'peers without address: 1 = not counted, 0 = counted, 2 = not shown at all',
+    note: 'without function',
     take: number('ignoreDeletedPeers'),
   },
   {
@@ -217,12 +218,14 @@ export const OPTIONS: readonly OptionRow[] = [
     name: 'autoclean',
     form: '=DAYS',
     about: 'cron: removes links of unknown hosts, 0 = off',
+    note: 'without function',
     take: number('autoclean'),
   },
   {
     name: 'systemd-enable',
     form: '=0|1',
     about: 'whether systemd units are looked after',
+    note: 'without function',
     take: number('systemdEnable'),
   },
   {
@@ -246,7 +249,7 @@ export const OPTIONS: readonly OptionRow[] = [
     take: text('run'),
   },
   { name: 'json', form: '', about: 'one JSON object on stdout instead of texts', note: 'ours', take: flag('json') },
-  { name: 'yes', form: '', about: 'answers questions with yes', note: 'ours', take: flag('yes') },
+  { name: 'yes', form: '', about: 'answers questions with yes', note: 'without function', take: flag('yes') },
   {
     name: 'token',
     form: '=T',
@@ -269,7 +272,7 @@ export const OPTIONS: readonly OptionRow[] = [
     take: flag('noMountpointCheck'),
   },
   { name: 'watch', form: '', about: 'view: shows it again and again', note: 'ours', take: flag('watch') },
-  { name: 'no-color', form: '', about: 'view: without colours', note: 'ours', take: flag('noColor') },
+  { name: 'no-color', form: '', about: 'view: without colours', note: 'without function', take: flag('noColor') },
 ];
 
 /** `--name`, `--name=value`, blanks around `=` inside the argument. Source: marsadm.md 2 */

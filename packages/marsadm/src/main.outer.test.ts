@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { lstatSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
+
+describe('marsadm, the executable', () => {
+  let dir = '';
+  before(() => {
+    dir = mkdtempSync(join(tmpdir(), 'marsadm-main-'));
+    mkdirSync(join(dir, 'mars'), { mode: 0o700 });
+  });
+  after(() => rmSync(dir, { recursive: true, force: true }));
+
+  function marsadm(...argv: string[]): { stdout: string; stderr: string; status: number | null } {
+    const env = {
+      ...process.env,
+      MARS_DIR: join(dir, 'mars'),
+      MARS_RUN: join(dir, 'run'),
+      MARS_HOST: 'nodea',
+      MARS_NO_MOUNTPOINT_CHECK: '1',
+    };
+    const { stdout, stderr, status } = spawnSync(process.execPath, [MAIN, ...argv], { encoding: 'utf8', env });
+    return { stdout, stderr, status };
+  }
+
+  it('makes a cluster with certificates, and invites', () => {
+    const created = marsadm('--ip=192.0.2.1', 'create-cluster');
+    assert.equal(created.status, 0, created.stderr);
+    assert.match(created.stdout, /^New cluster UUID is 'nodea_\d+\.\d{9}'\n$/);
+    assert.equal(statSync(join(dir, 'mars/.trust')).mode & 0o777, 0o700);
+    const invited = marsadm('invite');
+    assert.equal(invited.status, 0, invited.stderr);
+    assert.match(invited.stdout, /^[\w-]{40,}\n$/);
+    assert.equal(invited.stderr, '');
+  });
+
+  it('gives links the time of now, to the nanosecond, and leaves no temporary ones', () => {
+    writeFileSync(join(dir, 'disk'), Buffer.alloc(1 << 20));
+    const { status, stderr } = marsadm('create-resource', 'mydata', join(dir, 'disk'));
+    assert.equal(status, 0, stderr);
+    const link = join(dir, 'mars/resource-mydata/primary');
+    assert.equal(readlinkSync(link), 'nodea');
+    assert.ok(Math.abs(lstatSync(link).mtimeMs - Date.now()) < 60_000);
+    assert.equal(statSync(join(dir, 'mars/resource-mydata/log-000000001-nodea')).mode & 0o777, 0o600);
+    const left = spawnSync('find', [join(dir, 'mars'), '-name', '.tmp*'], { encoding: 'utf8' }).stdout;
+    assert.equal(left, '');
+  });
+
+  it('shows what it has made', () => {
+    const { stdout, status } = marsadm('view', 'all');
+    assert.equal(status, 0);
+    assert.match(stdout, /^--------- resource mydata 1\.000 MiB \[1\/1\]$/m);
+    assert.match(stdout, /ModuleNotLoaded/);
+  });
+
+  it('tells scripts its version in the form they look for', () => {
+    const { stdout, status } = marsadm('--version');
+    assert.equal(status, 0);
+    assert.match(stdout, /^[^\n]*Version: 2\.9[^\n]*\n$/);
+  });
+
+  it('ends well when its reader goes away', () => {
+    const { status } = spawnSync('sh', ['-c', `"${process.execPath}" "${MAIN}" --help | head -1 > /dev/null`]);
+    assert.equal(status, 0);
+  });
+});
