@@ -24,3 +24,6 @@ export const MAX_STEPS_PER_BRICK = 64;
 /** First and longest wait before failed steps are tried again, ms; doubled in between. */
 export const RETRY_MS_MIN = 250;
 export const RETRY_MS_MAX = 10_000;
+
+/** How often the bricks of a running stack have their `round`, ms. Source: bricks.md 4.5, scan_interval */
+export const SCAN_INTERVAL_MS = 5_000;

@@ -186,6 +186,11 @@ export abstract class RingEnd extends BrickBase implements RingClient {
     if (this.sizeNews) this.tellSize();
   }
 
+  /** A device that was resized tells nobody. */
+  protected override round(): void {
+    this.recheckSize();
+  }
+
   override get busy(): boolean {
     return super.busy || this.noRoom.length > 0 || this.writesUnderWay > 0 || this.syncs.isBusy;
   }

@@ -2,7 +2,7 @@
 // messages of the stack are what is tested.
 import { BroadcastChannel, isMainThread } from 'node:worker_threads';
 import { Brick, FilterBrick, InvariantError, type XioObject } from '@mars/brick-core';
-import { TestDev, TestFragile, TestLogger, playPart, type TestPart } from '@mars/stack/testing';
+import { TestDev, TestFragile, TrialLogger, playPart, type TestPart } from '@mars/stack/testing';
 
 export const CHANNEL = 'mars-data-thread-test';
 
@@ -31,7 +31,7 @@ export class ChattyBrick extends FilterBrick {
 }
 
 export const source = 'test';
-export const bricks = [TestFragile, TestLogger, TestDev, CrashBrick, ChattyBrick];
+export const bricks = [TestFragile, TrialLogger, TestDev, CrashBrick, ChattyBrick];
 
 /** In the environment of the thread: the part of `TestFragile` from the start. */
 export const BROKEN = 'MARS_TEST_BROKEN';

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { BRICKS, Brick, invariant, type BrickRegistry } from '@mars/brick-core';
 import { createTestHost, type TestHost } from '@mars/brick-core/testing';
 import type { StackHandle } from '../handle.js';
+import { SCAN_INTERVAL_MS } from '../limits.js';
 import { loadStack } from '../plan/load.js';
-import { TestFragile, TestRam, playPart, testBricks } from '../testing/bricks.js';
+import { TestFragile, TestRam, TrialLogger, playPart, testBricks } from '../testing/bricks.js';
 import { describeStackHandle, type StackBench } from '../testing/describe-stack-handle.js';
 import { openStack } from './running-stack.js';
 
@@ -28,7 +29,7 @@ function acrossBoundary(stack: StackHandle): StackHandle {
 }
 
 describeStackHandle('in the loop of its owner, with everything copied that passes', (): StackBench => {
-  const host = createTestHost({ bricks: testBricks });
+  const host = createTestHost({ bricks: [...testBricks, TrialLogger] });
   const registry = host.container.resolve(BRICKS);
   return {
     registry,
@@ -125,6 +126,23 @@ bricks:
       await host.clock.settle(stack.settled());
     }
     assert.ok(steps.includes('press late'), steps.join(', '));
+  });
+
+  it('gives them rounds although nothing happens, and stays at rest meanwhile', async () => {
+    stack = start('mars: 1\nstack: quiet\nbricks:\n  counter: { type: rounds }');
+    let rests = 0;
+    stack.subscribe((event) => event.kind === 'settled' && rests++);
+    await host.clock.settle(stack.settled());
+    const before = CountsRounds.rounds;
+    rests = 0;
+    host.clock.advanceMs(60_000);
+    for (let turn = 0; turn < 100; turn++) await Promise.resolve();
+    assert.equal(CountsRounds.rounds - before, 60_000 / SCAN_INTERVAL_MS);
+    assert.equal(rests, 0);
+    await host.clock.settle(stack.close());
+    const atTheEnd = CountsRounds.rounds;
+    host.clock.advanceMs(60_000);
+    assert.equal(CountsRounds.rounds, atTheEnd);
   });
 
   function start(text: string): StackHandle {

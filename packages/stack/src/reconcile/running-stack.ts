@@ -14,7 +14,7 @@ import {
 } from '@mars/brick-core';
 import type { FactValue, Facts } from '../expression/types.js';
 import type { SettledReport, StackEvent, StackFailure, StackHandle, StackStatus } from '../handle.js';
-import { MAX_STEPS_PER_BRICK, RETRY_MS_MAX, RETRY_MS_MIN } from '../limits.js';
+import { MAX_STEPS_PER_BRICK, RETRY_MS_MAX, RETRY_MS_MIN, SCAN_INTERVAL_MS } from '../limits.js';
 import { changedBricks, factsOfBrick } from '../plan/compare.js';
 import { applyOverlay, withoutFilter, type Overlay } from '../plan/overlay.js';
 import type { PlannedBrick, StackPlan } from '../plan/types.js';
@@ -37,6 +37,8 @@ export interface OpenOptions {
   log?: Logger;
   /** How long a wire may take to drain before a change is given up, ms. */
   drainTimeoutMs?: number;
+  /** How often bricks look at what tells nobody when it changes (their `round`), ms; 0 = only when the stack has news. */
+  scanIntervalMs?: number;
 }
 
 /** Builds and starts a stack in this loop. It goes on by itself; `settled()` tells when it has come to rest. */
@@ -103,6 +105,7 @@ class RunningStack implements StackHandle {
     this.setPlan(plan);
     this.graph.onEvent((event) => this.heard(event));
     this.schedule();
+    this.scanLater();
   }
 
   get name(): string {
@@ -422,6 +425,18 @@ class RunningStack implements StackHandle {
       this.schedule();
     });
   }
+
+  private scanLater(): void {
+    const { scanIntervalMs = SCAN_INTERVAL_MS, loop } = this.options;
+    if (scanIntervalMs > 0) loop.after(scanIntervalMs, undefined, this.scan);
+  }
+
+  /** What the bricks find out makes a round like any other news; without news there is none, so a stack at rest stays at rest. */
+  private readonly scan = (): void => {
+    if (this.state !== 'running') return;
+    this.graph.round();
+    this.scanLater();
+  };
 
   /** While it is closed, nothing is kept. */
   private viewNow(): GraphView {

@@ -93,6 +93,15 @@ export class TestLogger extends BrickBase {
   }
 }
 
+/** The same under a name of its own, for hosts where the real one is registered too. */
+@Brick({
+  type: 'trial-logger',
+  about: 'write-ahead log',
+  inputs: { data: { about: 'the disk' }, log: { group: 2, about: 'log files' } },
+  params: { properties: { mode: { type: 'string', enum: ['log', 'replay'], default: 'log' } } },
+})
+export class TrialLogger extends TestLogger {}
+
 @Brick({
   type: 'load',
   about: 'makes requests',

@@ -37,7 +37,7 @@ export interface StackBench {
 
 /**
  * What holds for every `StackHandle`, wherever its stack runs (mocha). Needs the types `ram`, `delay` and `load`, ours or those
- * of this directory, and `fragile`, `trans-logger` and `dev` of this directory.
+ * of this directory, and `fragile`, `trial-logger` and `dev` of this directory.
  */
 export function describeStackHandle(where: string, makeBench: () => StackBench | Promise<StackBench>): void {
   describe(`A running stack, ${where}`, function () {
@@ -80,7 +80,7 @@ export function describeStackHandle(where: string, makeBench: () => StackBench |
       await open(
         `${DEMO}
   file: { type: ram }
-  logger: { type: trans-logger, in: { data: slow, log: file } }
+  logger: { type: trial-logger, in: { data: slow, log: file } }
   dev: { type: dev, in: logger, params: { name: x }, on: logger.mode == 'log' && todo.primary }`.replace(
           'load: { type: load, in: slow }',
           '',
@@ -199,7 +199,7 @@ vars: { logs: { type: list } }
 bricks:
   disk: { type: ram }
   log: { type: ram, each: "\${logs}" }
-  logger: { type: trans-logger, in: { data: disk, log: log } }
+  logger: { type: trial-logger, in: { data: disk, log: log } }
 `;
       await open(text, { vars: { logs: '1,2' } });
       await bench.play({ do: 'need', slots: [0] });
