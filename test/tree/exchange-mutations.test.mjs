@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { TOMBSTONE } from '@mars/mars-tree';
 import { World } from '@mars/sim';
 import { playExchange } from './exchange.scenario.mjs';
-import { comingBack, lateDeletion } from './exchange-stories.kit.mjs';
+import { comingBack, lateDeletion, twoWays } from './exchange-stories.kit.mjs';
 
 /** Seeds until a broken rule must have been noticed. */
 const MOST_SEEDS = 30;
@@ -76,6 +76,19 @@ const IN_STORIES = {
       exchange.use = (session) => {
         use(session);
         session.outbox.isComplete = true;
+      };
+    },
+  ],
+  'alive of others is passed on at once': [
+    twoWays,
+    ({ exchange }) => {
+      const use = exchange.use.bind(exchange);
+      exchange.use = (session) => {
+        use(session);
+        session.addForeignPulse = () => {
+          for (const { path } of exchange.snapshot.walk())
+            if (/^actual-[^/]+\/alive$/.test(path)) session.add(path, 'last');
+        };
       };
     },
   ],

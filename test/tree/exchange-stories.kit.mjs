@@ -70,3 +70,33 @@ export async function comingBack(world, mutate = () => {}) {
   assert.equal(b.store.snapshot.value(path), '4');
   for (const daemon of [a, b]) daemon.stop();
 }
+
+/**
+ * `d` reaches `a` only through others: one of them has left what `d` wrote to the other one, who is slow, and hears `alive` first.
+ */
+export async function twoWays(world, mutate = () => {}) {
+  const daemons = await cluster(world, 4, { mutate });
+  const [a, , c, d] = daemons;
+  for (const name of ['a', 'b', 'c']) world.net.cut('d', name);
+  await world.advance(40_000);
+  const path = paths.node('d', 'emergency');
+  d.store.write(path, '4');
+  const stampNs = d.store.snapshot.stampNs(path);
+  world.net.slow('a', 'b', { latency: { minUs: 3_000_000, maxUs: 3_000_000 } });
+  world.net.heal('d', 'b');
+  const look = () => {
+    const aliveNs = a.store.snapshot.stampNs(paths.node('d', 'alive')) ?? 0n;
+    if (aliveNs > stampNs)
+      assert.equal(a.store.snapshot.value(path), '4', 'alive has come by another way than the rest');
+    return aliveNs > stampNs;
+  };
+  while (c.store.snapshot.value(path) !== '4') await world.advance(1);
+  world.net.heal('d', 'c');
+  for (let i = 0; i < 1_000; i++) {
+    if (i % 10 === 0) d.round();
+    await world.advance(10);
+    look();
+  }
+  assert.ok(look(), 'alive has never come');
+  for (const daemon of daemons) daemon.stop();
+}

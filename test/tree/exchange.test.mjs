@@ -6,7 +6,7 @@ import { defineStruct, t } from '@mars/wire';
 import { ASK, ANSWER, HELLO, PUSH } from '../../packages/mars-tree/dist/exchange/messages.js';
 import { openStore } from './stores.kit.mjs';
 import { SimDaemon, admit, contentOf, makeMembers, peerNetOf, PORT } from './exchange.kit.mjs';
-import { cluster, comingBack, inSync, lateDeletion } from './exchange-stories.kit.mjs';
+import { cluster, comingBack, inSync, lateDeletion, twoWays } from './exchange-stories.kit.mjs';
 import { treeExchange } from './exchange.scenario.mjs';
 
 const SIZE = paths.size('r');
@@ -24,6 +24,8 @@ describe('the exchange of facts', () => {
   it('collects a deletion that arrives late only when everybody has heard of it', () => lateDeletion(world));
 
   it('never lets alive overtake what was written before', () => comingBack(world));
+
+  it('never lets alive come by another way than what was written before', () => twoWays(world));
 
   it('shows a change on all other hosts within 0.2 s, and several at once as one', async () => {
     const daemons = await cluster(world, 5);

@@ -40,6 +40,9 @@ export const COMPARE_INTERVAL_MS = 30_000;
 /** Part of it that is drawn by chance, so that hosts do not compare in step. */
 export const COMPARE_JITTER = 0.3;
 
+/** For hosts that hear each other through us only: their peers are asked to compare at most this often, ms, so that `alive` can follow. */
+export const FOREIGN_PULSE_MS = 2_500;
+
 /** Rounds that somebody asks for follow each other at least after so many ms (symlink-tree.md 3.7: 5 notifications per second). */
 export const MIN_COMPARE_MS = 200;
 

@@ -43,6 +43,24 @@ describe('Outbox', () => {
     assert.equal(portion.completeNs, 4n);
   });
 
+  it('passes time and alive of other hosts on only after a comparison that began later', () => {
+    const outbox = complete();
+    outbox.addForeign();
+    assert.ok(outbox.needsRound);
+    assert.equal(outbox.take(TREE, 9n), null);
+    outbox.roundBegins();
+    assert.ok(!outbox.needsRound);
+    // Another one has come meanwhile: it waits for the next comparison.
+    outbox.addForeign();
+    outbox.compared(TREE, 9n);
+    assert.equal(outbox.take(TREE, 9n), null);
+    outbox.roundBegins();
+    outbox.compared(TREE, 10n);
+    assert.ok(paths(outbox.take(TREE, 11n)).includes('actual-b/alive'));
+    outbox.compared(TREE, 12n);
+    assert.equal(outbox.take(TREE, 12n), null);
+  });
+
   it('sends time and alive behind everything else of their moment, in the last portion', () => {
     const outbox = complete();
     let tree = TREE;

@@ -16,6 +16,8 @@ export interface Portion {
  *
  * I1: `time` and `alive` of a moment leave behind everything else of that moment. They promise that the peer has the rest, so they are
  *     held back while it has not (before its first comparison is over, and after paths had to be forgotten).
+ * I2: those of other hosts are passed on only after the peer has compared, because the rest of what they promise may have been left to
+ *     somebody else to pass on, who is slower.
  */
 export class Outbox {
   private dirty = new Set<string>();
@@ -26,6 +28,8 @@ export class Outbox {
   private batchNs = 0n;
   /** The peer has, or is about to get, everything: `time` and `alive` may follow. */
   private isComplete = false;
+  /** `time` or `alive` of another host is to be passed on; `in-round`: the peer began to compare afterwards. */
+  private foreign: 'none' | 'owed' | 'in-round' = 'none';
 
   get isEmpty(): boolean {
     return this.batch.length === 0 && this.batchLast.length === 0 && !this.hasNews;
@@ -52,6 +56,21 @@ export class Outbox {
     return false;
   }
 
+  /** `time` or `alive` of another host has changed. */
+  addForeign(): void {
+    this.foreign = 'owed';
+  }
+
+  /** The peer should compare soon, because something depends on it. */
+  get needsRound(): boolean {
+    return this.isComplete && this.foreign === 'owed';
+  }
+
+  /** The peer has begun to compare. */
+  roundBegins(): void {
+    if (this.foreign === 'owed') this.foreign = 'in-round';
+  }
+
   /** The peer does not have everything any more, and is told to compare. */
   lose(): void {
     this.dirty.clear();
@@ -60,15 +79,14 @@ export class Outbox {
     this.isComplete = false;
   }
 
-  /**
-   * The peer has compared, and has everything that stood in `snapshot`: it gets `time` and `alive` of that moment. What was waiting is sent as usual.
-   */
+  /** The peer has compared, and has everything that stood in `snapshot`: it gets `time` and `alive` of that moment. */
   compared(snapshot: TreeSnapshot, nowNs: bigint): void {
-    // Later ones are on their way already.
-    if (this.isComplete) return;
+    // Later ones of our own are on their way already.
+    if (this.isComplete && this.foreign !== 'in-round') return;
+    if (this.foreign === 'in-round') this.foreign = 'none';
+    if (!this.isComplete) this.batchNs = nowNs;
     this.isComplete = true;
-    this.batchLast = lastFacts(snapshot);
-    this.batchNs = nowNs;
+    this.batchLast = [...lastFacts(snapshot), ...this.batchLast];
   }
 
   /** The next message; null = nothing to say. */

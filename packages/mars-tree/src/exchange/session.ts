@@ -11,6 +11,7 @@ import { sameSum } from './hash.js';
 import {
   COMPARE_INTERVAL_MS,
   COMPARE_JITTER,
+  FOREIGN_PULSE_MS,
   LOGS_INTERVAL_MS,
   MAX_LOGS_PER_MESSAGE,
   MAX_ROUNDS_IN_A_ROW,
@@ -96,6 +97,7 @@ export class Session {
   private theirRoundSnapshot: TreeSnapshot | null = null;
   private theirRoundNs = 0n;
   private theirRoundMs = 0;
+  private askedToCompareMs = -Infinity;
   // Logs
   private readonly theirResources = new Set<string>();
   private readonly dirtyLogs = new Map<string, Set<string>>();
@@ -178,6 +180,19 @@ export class Session {
     if (!this.isActive) return;
     if (!this.outbox.add(path, lane)) this.lose();
     this.armFlush();
+  }
+
+  /** `time` or `alive` of another host has changed, and the peer does not hear that host itself. */
+  addForeignPulse(): void {
+    if (this.isActive) this.outbox.addForeign();
+  }
+
+  /** Called once a second. */
+  pulse(): void {
+    this.compareIfDue();
+    if (!this.isActive || !this.outbox.needsRound || this.nowMs - this.askedToCompareMs < FOREIGN_PULSE_MS) return;
+    this.askedToCompareMs = this.nowMs;
+    this.line.send(say.COMPARE, {});
   }
 
   /** The peer may lack something that it will not be pushed any more. */
@@ -340,6 +355,7 @@ export class Session {
       this.theirRoundSnapshot = this.host.snapshot;
       this.theirRoundNs = this.host.nowNs();
       this.theirRoundMs = this.nowMs;
+      this.outbox.roundBegins();
     }
     if (nodes.length === 0) throw nonsense('a question about nothing');
     const answers = answerNodes(this.host.index, nodes);

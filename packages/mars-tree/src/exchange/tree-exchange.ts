@@ -299,6 +299,8 @@ export class TreeExchange implements SessionHost {
 
   /** A channel that a peer has opened to us. */
   accept(channel: Line): void {
+    // It may have been admitted a moment ago, in this very turn.
+    if (!this.peers.has(channel.remote.host)) this.refreshPeers();
     const peer = this.peers.get(channel.remote.host);
     if (peer === undefined || !this.isRunning) {
       channel.onClose(() => {});
@@ -477,7 +479,9 @@ export class TreeExchange implements SessionHost {
     const from = this.mergingFrom;
     for (const { host, active } of this.peers.values()) {
       // What a peer sends to all whom it can reach need not be passed on to them.
-      if (active !== null && active !== from && !from?.isConnectedWith(host)) active.add(path, lane);
+      if (active === null || active === from || from?.isConnectedWith(host)) continue;
+      if (lane === 'last' && from !== null) active.addForeignPulse();
+      else active.add(path, lane);
     }
   }
 
@@ -525,7 +529,7 @@ export class TreeExchange implements SessionHost {
     if (pauseMs > STALL_MS) this.stoodStill(pauseMs);
     for (const session of [...this.sessions]) {
       if (isMute(session, nowMs)) session.line.close();
-      else session.compareIfDue();
+      else session.pulse();
     }
     for (const peer of this.peers.values()) this.lookAfter(peer, nowMs);
     if (nowMs - this.lastCollectMs >= COLLECT_INTERVAL_MS) this.guarded(() => this.collect());
