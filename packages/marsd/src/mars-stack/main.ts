@@ -62,6 +62,12 @@ async function main(argv: string[]): Promise<ExitCode> {
             default: false,
             describe: 'talks to other hosts in plain text, for trusted networks',
           })
+          .option('block-server', {
+            type: 'boolean',
+            default: false,
+            describe:
+              'the kernel of this host uses the device: no swapping, no waiting for our own writes, no OOM killer',
+          })
           .option('in-process', {
             type: 'boolean',
             default: false,

@@ -5,6 +5,7 @@ import { loadStack, topsOf, type LoadedStack, type SettledReport, type StackHand
 import type { BrickNetworkOptions } from '../brick-network/brick-network.js';
 import { allBrickTypes, type BrickPackage } from '../compose.js';
 import { installedPackages } from '../plugins/installed.js';
+import { markBlockServer } from './block-server.js';
 import { listenForControl, type ControlServer } from './control/server.js';
 import { EXIT_FAILED, EXIT_GOOD, type ExitCode } from './exit.js';
 import { parseFacts, parsePairs, readSources, readText } from './inputs.js';
@@ -30,6 +31,7 @@ export interface RunOptions {
   verbose: boolean;
   ctl: boolean;
   inProcess: boolean;
+  blockServer: boolean;
   host?: string | undefined;
   mars?: string | undefined;
   insecure: boolean;
@@ -53,6 +55,8 @@ export async function run(options: RunOptions): Promise<ExitCode> {
   const logTo = {
     write: (line: string): void => (view === null ? void process.stderr.write(line) : view.print(line.trimEnd())),
   };
+  // First of all: threads inherit it.
+  if (options.blockServer) markBlockServer((text) => process.stderr.write(`${text}\n`));
   const stage = openStage({
     kind: options.world ?? loaded.plan.world,
     seed: seedOf(options, loaded),
