@@ -13,5 +13,5 @@ export {
   type KitOptions,
   type TestHost,
 } from './kit.js';
-export { Sink, Spinner, heapGrowthPerRequest } from './allocation.js';
+export { Sink, Spinner, bytesPerRequest, heapGrowthPerRequest } from './allocation.js';
 export { describeBrickConformance, type ConformanceOptions } from './conformance.js';

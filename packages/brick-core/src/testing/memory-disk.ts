@@ -117,6 +117,14 @@ export class MemoryDisk extends BrickBase {
     for (const o of order === 'forward' ? objects : objects.reverse()) this.answer(o);
   }
 
+  /** Answers only those that were held back and are meant; the others, and who comes now, are kept as before. */
+  letGoWhere(isMeant: (o: XioObject) => boolean): void {
+    for (const o of this.kept.splice(0)) {
+      if (isMeant(o)) this.answer(o);
+      else this.kept.push(o);
+    }
+  }
+
   private answer(o: XioObject): void {
     this.ctx.loop.finish(o, this.isDoomed(o) ? this.failWith : this.perform(o));
   }

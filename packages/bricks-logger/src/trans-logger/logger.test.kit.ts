@@ -1,14 +1,20 @@
 import {
+  Arena,
   Brick,
   CAP_GROW,
   CAP_TRIM,
+  DebugArena,
+  Loop,
   OP_WRITE,
   SUPPORT_NONE,
   SUPPORT_NATIVE,
+  composeServices,
+  container,
+  createRandom,
   type XioInfo,
   type XioObject,
 } from '@mars/brick-core';
-import { MemoryDisk, StackKit, type KitOptions } from '@mars/brick-core/testing';
+import { MemoryDisk, Sink, StackKit, VirtualDriver, type HostParts, type KitOptions } from '@mars/brick-core/testing';
 import { TransLoggerBrick } from './trans-logger.js';
 
 /** A logfile in memory: grows, and keeps apart what a power cut would leave. */
@@ -60,30 +66,70 @@ function grown(bytes: Uint8Array, end: number): Uint8Array<ArrayBuffer> {
   return larger;
 }
 
+/** Without the poison of the debug arena, which allocates views for every block. */
+class QuietArena extends DebugArena {
+  override alloc(bytes: number): number {
+    return Arena.prototype.alloc.call(this, bytes);
+  }
+
+  override release(offset: number): void {
+    Arena.prototype.release.call(this, offset);
+  }
+}
+
+/** A host to measure JavaScript memory on. */
+export async function quietHost(): Promise<HostParts> {
+  const clock = new VirtualDriver();
+  const arena = new QuietArena(new ArrayBuffer(16 * 2 ** 20));
+  const loop = new Loop(clock, arena, 256);
+  return {
+    loop,
+    arena,
+    container: composeServices(container.createChildContainer(), { loop, random: createRandom(1) }),
+    runFor: async (ms) => clock.advanceMs(ms),
+    settle: (promise) => clock.settle(promise),
+  };
+}
+
+/** A log that keeps nothing, so that what is measured is the logger. */
+@Brick({ type: 'test-log-sink', about: 'Growing file that keeps nothing.', ops: 'all' })
+export class LogSink extends Sink {
+  override info(into: XioInfo): number {
+    super.info(into);
+    into.size = 0;
+    into.caps |= CAP_GROW;
+    into.maxLen = 2 ** 22;
+    return 0;
+  }
+}
+
 /** A logger over a memory disk and a growing log: `disk`, `log:1`, `log:2` … */
 export class LoggerKit extends StackKit {
   constructor(
     readonly params: Record<string, unknown> = {},
     options: KitOptions = {},
+    /** Parameters of the log, and `type` when it is another one. */
+    readonly logParams: Record<string, unknown> = {},
   ) {
+    const { type = 'test-log', ...logValues } = logParams;
     super(
       'trans-logger',
       (graph, disk) => {
         graph.add('logger', 'trans-logger', params);
-        graph.add('log:1', 'test-log');
+        graph.add('log:1', type as string, logValues);
         graph.connect({ consumer: 'logger', input: 'data', nr: 0 }, disk);
         graph.connect({ consumer: 'logger', input: 'log', nr: 0 }, 'log:1');
         return 'logger';
       },
       {
         ...options,
-        bricks: [TransLoggerBrick, MemoryLog, ...(options.bricks ?? [])],
+        bricks: [TransLoggerBrick, MemoryLog, LogSink, ...(options.bricks ?? [])],
       },
     );
   }
 
   override clone(): LoggerKit {
-    return new LoggerKit(this.params, this.options);
+    return new LoggerKit(this.params, this.options, this.logParams);
   }
 
   get logger(): TransLoggerBrick {

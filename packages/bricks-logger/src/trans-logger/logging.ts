@@ -104,6 +104,10 @@ export class Logging {
     return this.phase !== 'closed';
   }
 
+  get memoryBytes(): number {
+    return this.blocks.usedBytes;
+  }
+
   private get params(): LoggingParams {
     return this.house.ctx.params as unknown as LoggingParams;
   }

@@ -101,6 +101,11 @@ export class TransLoggerBrick extends BrickBase {
     };
   }
 
+  /** Memory for what is not written back, bytes. */
+  get memoryBytes(): number {
+    return this.logging.memoryBytes;
+  }
+
   info(into: XioInfo): number {
     const err = this.input('data').info(into);
     if (err < 0) return err;
