@@ -34,6 +34,11 @@ export interface BrickNetOptions {
   bootId: string;
   /** Where a member of the cluster can be reached, with the port for this kind of traffic; null = not known. */
   addressOf(peer: string): NetAddress | null;
+  /**
+   * Makes an export exist that somebody asks for and nobody offers yet.
+   * @returns why there is none; null = it is offered now
+   */
+  onDemand?(name: string, host: string): Promise<string | null>;
 }
 
 /** Puts channels of the purpose `bricks` through to the export that they ask for. */
@@ -78,15 +83,23 @@ export class BrickNetHub implements BrickNet {
     channel.on(OPEN, (open) => {
       if (isOpened) throw new MarsError(ErrorCode.WIRE_PROTOCOL, 'a channel was opened twice');
       isOpened = true;
-      const accept = this.exports.get(open.export);
-      if (accept !== undefined) return accept(channel, open);
-      channel.send(OPENED, refusal(ENOENT, `host exports nothing called "${open.export}"`));
-      channel.close();
+      void this.putThrough(channel, open);
     });
     this.options.clock.after(OPEN_TIMEOUT_MS, channel, (late) => {
       if (!isOpened) late.close();
     });
     channel.start();
+  }
+
+  private async putThrough(channel: Channel, open: OpenMessage): Promise<void> {
+    let why: string | null = `host exports nothing called "${open.export}"`;
+    if (!this.exports.has(open.export) && this.options.onDemand !== undefined)
+      why = await this.options.onDemand(open.export, channel.remote.host);
+    const accept = this.exports.get(open.export);
+    if (!channel.isOpen) return;
+    if (accept !== undefined) return accept(channel, open);
+    channel.send(OPENED, refusal(ENOENT, why ?? 'the export has gone'));
+    channel.close();
   }
 }
 

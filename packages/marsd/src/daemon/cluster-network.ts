@@ -1,6 +1,7 @@
 import { isMarsError, type Clock, type Files, type Logger, type Random, type SecureNet } from '@mars/brick-core';
-import { TreeExchange, formatStamp, paths, type LamportClock, type TreeStore } from '@mars/mars-tree';
+import { TreeExchange, formatStamp, paths, type LamportClock, type LogSizes, type TreeStore } from '@mars/mars-tree';
 import {
+  type Channel,
   JoinService,
   PeerNet,
   TrustStore,
@@ -22,6 +23,12 @@ export interface NetworkOptions {
   platform: { files: Files; loop: Clock; random: Random; secureNet: SecureNet };
   log: Logger;
   notified: (peer: string) => void;
+  /** Durable sizes of logs, for peers. */
+  logSizes?: LogSizes;
+  logsChanged?: () => void;
+  /** A network is there; logs and disks may be exported on it. */
+  opened?: (net: PeerNet) => void;
+  closed?: () => Promise<void>;
 }
 
 /** What stands between this host and the others while a port is open. */
@@ -121,6 +128,22 @@ export class ClusterNetwork implements DaemonNetwork {
     return this.open?.exchange.peersText() ?? '';
   }
 
+  isUp(peer: string): boolean {
+    return this.open?.exchange.isUp(peer) ?? false;
+  }
+
+  isMerged(peer: string): boolean {
+    return (this.open?.exchange.readStampOf(peer) ?? 0n) > 0n;
+  }
+
+  logsOf(peer: string, resource: string): readonly { sequence: number; host: string; durableBytes: number }[] {
+    return this.open?.exchange.logsOf(peer, resource) ?? [];
+  }
+
+  logGrew(resource: string, log: string): void {
+    this.open?.exchange.logGrew(resource, log);
+  }
+
   collect(): string[] {
     return this.open?.exchange.collect() ?? [];
   }
@@ -209,10 +232,31 @@ export class ClusterNetwork implements DaemonNetwork {
       net,
       port: settings.port,
       notified,
+      ...(this.options.logSizes === undefined ? {} : { logSizes: this.options.logSizes }),
+      ...(this.options.logsChanged === undefined ? {} : { logsChanged: this.options.logsChanged }),
     });
     this.open = { net, exchange, address: null };
     this.listenedUs = -Infinity;
     exchange.start();
+    this.options.opened?.(net);
+  }
+
+  /**
+   * In plain text nobody can prove anything, and a join consists of a host that comes and says its name; so it is entered like a host that is
+   * joining, and taken in when it comes again. One that was removed stays out: its tombstone is newer. Source: symlink-tree.md 3.9
+   */
+  private serve(net: PeerNet, purpose: string, accept: (channel: Channel) => void): void {
+    net.serve(purpose, (channel) => {
+      const { host } = channel.remote;
+      const address = /^(.*):\d+$/.exec(channel.address)?.[1]?.replace(/^\[?(?:::ffff:)?|\]$/g, '');
+      if (this.state.kind !== 'member' && address !== undefined && !this.facts.isMember(host)) {
+        const stampNs = PRELIMINARY_NS;
+        const outcome = this.store.push({ path: paths.ip(host), value: address, stampNs });
+        if (outcome === 'taken')
+          this.log.warn({ peer: host, address }, 'a host came in plain text, and is a member now');
+      }
+      accept(channel);
+    });
   }
 
   private async shut(why: string): Promise<void> {
@@ -221,6 +265,7 @@ export class ClusterNetwork implements DaemonNetwork {
     const { open } = this;
     this.open = null;
     if (open === null) return;
+    await this.options.closed?.();
     open.exchange.stop();
     await open.net.close();
     this.log.info({ reason: why }, 'all ports are closed');
@@ -236,6 +281,7 @@ export class ClusterNetwork implements DaemonNetwork {
     try {
       const address = await open.net.listen({ host: ip ?? '0.0.0.0', port });
       open.address = 'path' in address ? address.path : `${address.host}:${address.port}`;
+      for (const offset of BRICK_PORTS) await open.net.listen({ host: ip ?? '0.0.0.0', port: port + offset });
       this.log.info({ address: open.address }, 'listening for other hosts');
     } catch (err) {
       if (!isMarsError(err)) throw err;
@@ -347,19 +393,24 @@ export class ClusterNetwork implements DaemonNetwork {
   /** The first facts of a new member: the one whom it trusts already. They give way to everything that is newer. */
   private welcome(inviter: string, address: object, fingerprintHex: string): void {
     const { store } = this;
-    const preliminaryNs = 1_000_000_000n;
     store.batch(() => {
       if ('host' in address && this.facts.isMember(inviter) === false) {
-        store.push({ path: paths.ip(inviter), value: String(address.host), stampNs: preliminaryNs });
+        store.push({ path: paths.ip(inviter), value: String(address.host), stampNs: PRELIMINARY_NS });
       }
       if (store.snapshot.value(paths.uuid) === null)
-        store.push({ path: paths.uuid, value: '(any)', stampNs: preliminaryNs });
+        store.push({ path: paths.uuid, value: '(any)', stampNs: PRELIMINARY_NS });
       // Whatever the tree says: this certificate was just seen, and the token named it.
       store.writeIfChanged(tlsPath(inviter), fingerprintHex);
     });
     this.log.debug({ inviter, at: formatStamp(store.clock.peek()) }, 'the inviting host is trusted');
   }
 }
+
+/** Ports of logs and disks, relative to the first one (transaction-log.md 6.1): apart so that they can be shaped apart. */
+const BRICK_PORTS = [1, 2];
+
+/** Stamp of facts that give way to everything: one second after the epoch. Source: symlink-tree.md 3.2 */
+const PRELIMINARY_NS = 1_000_000_000n;
 
 const NO_TRUST =
   'no port is open: this tree has no certificates. "marsadm trust-create" on one member and "trust-join" on the others, or "insecure: true" in marsd.yaml';

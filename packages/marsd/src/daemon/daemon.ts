@@ -121,7 +121,7 @@ export class Daemon {
       await this.stop();
       throw error;
     }
-    log.info({ host: settings.host, mars: settings.mars, network: this.network.describe() }, 'the daemon runs');
+    log.info({ mars: settings.mars, network: this.network.describe() }, 'the daemon runs');
   }
 
   /** @throws MarsError DEVICE_IN_USE: then everything goes on. Source: decided.md, *Paths and environment* */
@@ -145,7 +145,7 @@ export class Daemon {
     await this.control?.close();
     this.unsubscribe();
     this.watch.stop();
-    this.log.info({ host: this.settings.host }, 'the daemon has stopped');
+    this.log.info({}, 'the daemon has stopped');
   }
 
   status(): DaemonStatus {

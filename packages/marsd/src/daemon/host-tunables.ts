@@ -1,11 +1,12 @@
 import type { LamportClock } from '@mars/mars-tree';
 import type { SpaceLimit } from './space.js';
+import { resourceTunables, type ResourceTunables } from './resource-tunables.js';
 import { Tunables, type Tunable } from './tunables.js';
 
 const DAY_S = 86_400;
 
 /** The tunables that a daemon without resources has; others add theirs. Source: symlink-tree.md, section 8 */
-export interface HostTunables {
+export interface HostTunables extends ResourceTunables {
   all: Tunables;
   aliveWindow: Tunable;
   scanInterval: Tunable;
@@ -48,6 +49,7 @@ export function hostTunables(clock: LamportClock, port: number): HostTunables {
   const limit = (i: number): SpaceLimit => ({ gib: freeSpace[i]!.value, isWritten: freeSpace[i]!.isWritten });
   return {
     all,
+    ...resourceTunables(all),
     aliveWindow: all.add('alive_window', {
       initial: 30,
       min: 1,

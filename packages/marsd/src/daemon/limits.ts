@@ -34,9 +34,9 @@ export const COLLECT_PERIOD_MS = 3_600_000;
 export const LOG_FILE_BYTES = 8 * 1024 * 1024;
 export const LOG_FILES_KEPT = 3;
 
-/** Payload memory of the daemon's own loop, bytes: it moves none; stacks have threads and arenas of their own. */
-export const ARENA_BYTES = 1 << 20;
-export const POOL_OBJECTS = 16;
+/** Payload memory of the daemon's own loop, bytes: fetch, sync, replay and exports run here. Pages that nobody uses cost nothing. */
+export const ARENA_BYTES = 256 * 1024 * 1024;
+export const POOL_OBJECTS = 4096;
 
 /** `marsd.yaml` is read as a whole, bytes. */
 export const MAX_CONFIG_BYTES = 1 << 20;

@@ -13,11 +13,14 @@ import {
 } from '@mars/platform';
 import { EXIT_GOOD, errorData, type ExitCode } from '../mars-stack/exit.js';
 import { serveControlSocket } from './control-socket.js';
-import { openNetwork } from './cluster-network.js';
+import { openNetwork, type ClusterNetwork, type NetworkOptions } from './cluster-network.js';
 import { Daemon } from './daemon.js';
 import { ARENA_BYTES, LOG_FILES_KEPT, LOG_FILE_BYTES, POOL_OBJECTS } from './limits.js';
 import type { MachineFacts } from './machine-checks.js';
+import { ResourceManager } from '../resources/manager.js';
 import type { Settings } from './settings.js';
+
+type NetworkParts = Pick<NetworkOptions, 'store' | 'lamport' | 'notified'>;
 
 export interface RunOptions {
   settings: Settings;
@@ -72,12 +75,14 @@ function takeLock(path: string): LockFile {
 
 function openLog({ run, host, logLevel }: Settings, isDetached: boolean): ClosableLogger {
   const file = { path: `${run}/marsd.log`, maxBytes: LOG_FILE_BYTES, keep: LOG_FILES_KEPT };
-  return createLogger({ level: logLevel, destination: isDetached ? file : 'stderr', fields: { host } });
+  return createLogger({ level: logLevel, destination: isDetached ? file : 'stderr', fields: { me: host } });
 }
 
 /** The daemon, and those who tell it to stop: signals, and the control socket. */
 class Service {
   private readonly daemon: Daemon;
+  private readonly resources: ResourceManager;
+  private network: ClusterNetwork | null = null;
   private stop: () => void = () => {};
   private readonly stopped = new Promise<void>((resolve) => (this.stop = resolve));
   /** A signal has come while a device was open: it is obeyed as soon as that is closed. */
@@ -98,9 +103,44 @@ class Service {
       log,
       machine: machineFacts(platform),
       lockTree,
-      makeNetwork: (parts) => openNetwork({ ...parts, settings, platform, log }),
+      makeNetwork: (parts) => (this.network = this.networkOf(parts, settings)),
     });
+    this.resources = this.resourcesOf(settings);
+    this.daemon.openDevices.push(() => this.resources.openDevices());
+    this.daemon.rounds.add({ name: 'resources', run: () => this.resources.round() });
     this.daemon.rounds.add({ name: 'stop', run: () => this.stopIfClosed() });
+  }
+
+  private networkOf(parts: NetworkParts, settings: Settings): ClusterNetwork {
+    return openNetwork({
+      ...parts,
+      settings,
+      platform: this.platform,
+      log: this.log,
+      logSizes: { durableBytes: (resource, log) => this.resources.durableBytes(resource, log) },
+      logsChanged: () => this.daemon.rounds.request(),
+      opened: (net) => this.resources.networkOpened(net),
+      closed: () => this.resources.networkClosed(),
+    });
+  }
+
+  private resourcesOf({ mars, run, port }: Settings): ResourceManager {
+    const { daemon, platform, log } = this;
+    const { store, lamport, tunables, rounds } = daemon;
+    return new ResourceManager({
+      ...{ store, lamport, platform, log, mars, run, port },
+      siteDir: process.env['MARS_ETC'] ?? '/etc/mars',
+      peers: () => this.network,
+      requestRound: () => rounds.request(),
+      settings: () => ({
+        aliveWindowS: tunables.aliveWindow.value,
+        scanIntervalS: tunables.scanInterval.value,
+        syncLimit: tunables.syncLimit.value,
+        emergencyLevel: tunables.emergencyMode.value,
+        rotateBytes: tunables.autoRotateGb.value * 2 ** 30,
+        acceptsDamage: tunables.acceptsDamage.value !== 0,
+      }),
+    });
   }
 
   async untilStopped(): Promise<void> {
@@ -120,6 +160,7 @@ class Service {
       notifyServiceManager('READY=1', `STATUS=${daemon.status().network}`);
       await this.stopped;
       notifyServiceManager('STOPPING=1');
+      await this.resources.close();
       await daemon.stop();
     } finally {
       ignoreSignals();
