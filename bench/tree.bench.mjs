@@ -6,6 +6,7 @@ import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { LamportClock, TreeStore, TreeWatch, paths, versionValue } from '@mars/mars-tree';
 import { createPlatform, RealFiles } from '@mars/platform';
+import { benchExchange } from './exchange-cost.mjs';
 import { measure, writeResults } from './frame.mjs';
 
 const SIZES = (process.env.MARS_BENCH_TREE ?? '10,100,1000').split(',').map(Number);
@@ -38,6 +39,7 @@ function build(files, root, resources) {
     entries++;
   };
   const dir = (name) => files.makeDir(`${root}/${name}`);
+  link(paths.uuid, 'node0_1795190987.123456789');
   dir('ips');
   for (let h = 0; h < HOSTS; h++) {
     link(paths.ip(hostName(h)), `10.0.0.${h}`);
@@ -166,6 +168,10 @@ async function benchSize(resources) {
       }),
     );
     watch.stop();
+    const exchange = { root, files, platform, resources, entries, cpuMs };
+    rows.push(...(await benchExchange({ ...exchange, count: 2 })));
+    // Eight copies of a large tree would need more memory than a bench may take.
+    if (resources <= 10) rows.push(...(await benchExchange({ ...exchange, count: HOSTS })));
     return rows;
   } finally {
     await platform.close();
@@ -201,6 +207,6 @@ async function changesByOthers(store, files, root, someSwitch, platform) {
 export default async function bench() {
   const rows = [];
   for (const resources of SIZES) rows.push(...(await benchSize(resources)));
-  const about = `The tree of ${HOSTS} hosts with ${LOGS} logs per resource: what a change, an idle second and a scan cost (CPU of the process). "Read everything again" is one rescan per change, and one every ${ORIGINAL_ROUND_S} s when idle, as the original does.`;
+  const about = `The tree of ${HOSTS} hosts with ${LOGS} logs per resource: what a change, an idle second, a scan and the exchange between hosts cost (CPU of the process). "Read everything again" is one rescan per change, and one every ${ORIGINAL_ROUND_S} s when idle, as the original does.`;
   writeResults('tree', about, rows);
 }
