@@ -154,6 +154,24 @@ describe('joining', function () {
     }
   });
 
+  it('lets only one of two hosts of one name in, when both come at once', async () => {
+    const a = await cluster.create('nodea');
+    const twins = [0, 1].map((i) => {
+      const twin = cluster.add('nodeb');
+      const marsDir = path.join(cluster.directory, `twin${i}`);
+      twin.store = new a.store.constructor({ ...cluster.platform, clock: a, marsDir });
+      twin.store.keepToken(a.invite());
+      return twin;
+    });
+    const results = await Promise.allSettled(twins.map((twin) => twin.redeem()));
+    const [first, second] = results.map(({ status }) => status).sort();
+    assert.deepEqual([first, second], ['fulfilled', 'rejected']);
+    const { reason } = results.find(({ status }) => status === 'rejected');
+    assert.ok(['too-many', 'name-taken'].includes(reason.details.reason), reason.message);
+    const winner = twins[results.findIndex(({ status }) => status === 'fulfilled')];
+    assert.equal(a.facts.fingerprintOf('nodeb'), winner.store.read().fingerprintHex);
+  });
+
   it('lets a host in again under its name after it was removed', async () => {
     const a = await cluster.create('nodea');
     const b = await cluster.join('nodeb', a);

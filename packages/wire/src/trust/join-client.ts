@@ -26,9 +26,8 @@ export interface RedeemOptions {
 
 /** True when it is no use to show the same token again: a person has to do something. */
 export function isFinalRefusal(error: MarsError): boolean {
-  const { reason } = error.details;
-  if (error.code === ErrorCode.JOIN_REFUSED) return true;
-  return error.code === ErrorCode.PEER_REFUSED && reason !== ('too-many' satisfies RefusalReason);
+  const isRefusal = error.code === ErrorCode.JOIN_REFUSED || error.code === ErrorCode.PEER_REFUSED;
+  return isRefusal && error.details['reason'] !== ('too-many' satisfies RefusalReason);
 }
 
 type Answer = MessageOf<typeof JOIN_ANSWER>;
@@ -56,6 +55,7 @@ export async function redeemToken(options: RedeemOptions): Promise<JoinResult> {
   });
   const { uuid, ...certificates } = await asked;
   store.completeJoin(host, token, certificates);
+  await store.sync();
   const joined = store.read();
   if (joined.kind !== 'member') throw trustError('what the inviting host has sent was not kept');
   return {

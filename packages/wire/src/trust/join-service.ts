@@ -32,6 +32,9 @@ type Request = MessageOf<typeof JOIN_REQUEST>;
  * If anything breaks off in between, the same host with the same key asks again and gets on.
  */
 export class JoinService {
+  /** Names whose join is under way: two hosts with one name and a token each must not both get through. */
+  private readonly underWay = new Set<string>();
+
   constructor(private readonly options: JoinServiceOptions) {
     options.peers.serve(JOIN, (channel) => this.accepted(channel));
   }
@@ -52,10 +55,21 @@ export class JoinService {
   }
 
   private async answer(channel: Channel, request: Request): Promise<void> {
-    const { store, uuid, admit, log } = this.options;
     const ip = request.ip === '' ? addressOf(channel.address) : request.ip;
     const refusal = this.check(request, ip) ?? this.redeem(request);
     if (refusal !== null) return this.refuse(channel, request, refusal);
+    this.underWay.add(request.host);
+    try {
+      await this.letIn(channel, request, ip);
+    } finally {
+      this.underWay.delete(request.host);
+    }
+  }
+
+  private async letIn(channel: Channel, request: Request, ip: string): Promise<void> {
+    const { store, uuid, admit, log } = this.options;
+    // From here on nobody else can use the token, not even after a power cut.
+    await store.sync();
     const { caPem, caKeyPem, certPem, fingerprintHex } = await store.issue(request.host, request.publicKeyDer);
     admit(request.host, ip, fingerprintHex);
     log.info({ host: request.host, ip, fingerprintHex }, 'host joined');
@@ -73,6 +87,7 @@ export class JoinService {
 
   private redeem({ token, host, publicKeyDer }: Request): Refusal | null {
     const { store, facts, host: me } = this.options;
+    if (this.underWay.has(host)) return { reason: 'too-many', text: `${host} is joining just now` };
     const isTaken = host === me || (facts.isMember(host) && facts.fingerprintOf(host) !== null);
     if (isTaken && !store.hasRedeemed(token, host, publicKeyDer))
       return { reason: 'name-taken', text: `the cluster has a member ${host} already` };

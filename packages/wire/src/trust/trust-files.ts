@@ -45,8 +45,16 @@ export class TrustFiles {
   /** From now on exactly these files are there, in one step. Invitations stay only with `keepInvites`. */
   replace(contents: TrustContents, { keepInvites = false } = {}): void {
     this.files.makeDir(this.directory, { mode: DIRECTORY_MODE, recursive: true });
+    this.files.makeDir(this.path(INVITES), { mode: DIRECTORY_MODE, recursive: true });
     this.write(CHANGE, JSON.stringify({ contents, keepInvites }));
     this.finishChange();
+  }
+
+  /** What was written stays after a power cut, names included. */
+  async sync(): Promise<void> {
+    await this.files.syncDir(this.path(INVITES));
+    await this.files.syncDir(this.directory);
+    await this.files.syncDir(this.directory.slice(0, -'/.trust'.length) || '/');
   }
 
   /** One file more, or another content of it. */

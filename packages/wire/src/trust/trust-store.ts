@@ -76,6 +76,12 @@ export class TrustStore {
       'host.crt': certPem,
       'host.key': keyPem,
     });
+    await this.sync();
+  }
+
+  /** What was written stays after a power cut. Everything else calls this itself where it matters. @internal */
+  sync(): Promise<void> {
+    return this.files.sync();
   }
 
   /** create-cluster --insecure, join-cluster --insecure. Replaces what was there. */
@@ -147,7 +153,7 @@ export class TrustStore {
   }
 
   /**
-   * Takes a token for one host and key, durably, before anything is given away for it. The same host with the same key may come again.
+   * Takes a token for one host and key; `sync` before anything is given away for it. The same host with the same key may come again.
    * A token counts only if this very host has issued it: its seal alone could be made by any former member.
    * @internal
    */
@@ -216,6 +222,7 @@ export class TrustStore {
     const successions = [vouchFor(former, readCertificate(certPem).fingerprintHex), ...identity.successions];
     const contents = { ...now, 'host.crt': certPem, 'host.key': keyPem, 'host.former': writeSuccessions(successions) };
     this.files.replace(contents, { keepInvites: true });
+    await this.sync();
     return true;
   }
 
