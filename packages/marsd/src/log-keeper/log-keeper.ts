@@ -306,7 +306,7 @@ export class LogKeeper {
   private hearFact(name: string, value: FactValue): void {
     this.heard.set(name, value);
     if (name === 'replay') this.publish(String(value));
-    if (name === 'log' && this.mustRotate) void this.lookAround();
+    if (name === 'log' && this.isFull(Number(String(value).split(',')[2]))) void this.lookAround();
   }
 
   /** `SERIAL,minPos,dirtyLen` of the logger becomes links. */
@@ -391,8 +391,10 @@ export class LogKeeper {
     const [current, next] = this.open;
     if (current === undefined || next !== undefined) return;
     const wanted = { sequence: current.sequence + 1, host: this.options.host };
-    const isThere = this.directory.logs().some((log) => log.sequence === wanted.sequence && log.sizeBytes === 0);
-    if (!isThere && !this.mustRotate) return;
+    const logs = this.directory.logs();
+    const isThere = logs.some(({ sequence, sizeBytes }) => sequence === wanted.sequence && sizeBytes === 0);
+    const present = logs.find(({ sequence }) => sequence === current.sequence);
+    if (!isThere && !this.isFull(present?.sizeBytes ?? 0)) return;
     if (!isThere) await this.directory.create(wanted);
     else await this.directory.makeDurable(wanted);
     this.options.log.info({ dir: this.options.dir, log: LOG.format(wanted) }, 'the next log is opened');
@@ -400,13 +402,10 @@ export class LogKeeper {
     await this.applyLogs();
   }
 
-  private get mustRotate(): boolean {
-    if (this.state_ !== 'logging' || this.open.length !== 1) return false;
-    const [sequence, , writtenEnd] = String(this.heard.get('log') ?? '')
-      .split(',')
-      .map(Number);
+  /** Is a log of that length to be followed by another one? */
+  private isFull(sizeBytes: number): boolean {
     const limit = this.rotateBytes;
-    return limit > 0 && sequence === this.open[0]!.sequence && writtenEnd! >= limit;
+    return limit > 0 && sizeBytes >= limit;
   }
 
   private get rotateBytes(): number {
