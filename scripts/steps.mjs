@@ -11,7 +11,7 @@ const isRoot = process.getuid?.() === 0;
 const DEBIAN = {
   build: ['g++', 'make', 'python3', 'liburing-dev', 'libxxhash-dev'],
   interop: ['fio', 'nbdkit', 'libnbd-bin', 'qemu-utils', 'e2fsprogs', 'openssl'],
-  hosts: ['iproute2', 'nftables', 'util-linux'],
+  hosts: ['iproute2', 'nftables', 'util-linux', 'fuse3'],
 };
 
 const dim = (text) => (process.stdout.isTTY && !process.env.NO_COLOR ? `\u001b[2m${text}\u001b[0m` : text);

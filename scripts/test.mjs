@@ -31,6 +31,7 @@ const RINGS = [
     about: 'seeded simulations: 20 seeds of each scenario, twice',
     command: ['node', ['scripts/sim.mjs', '--seeds', '20', '--twice']],
   },
+  { name: 'host', about: 'hosts in namespaces of their own', files: ['test/host/*.test.mjs'] },
   { name: 'interop', about: 'programs that we did not write', files: ['test/interop/*.test.mjs'] },
   { name: 'package', about: 'packed packages, installed elsewhere', files: ['test/package/*.test.mjs'] },
 ];

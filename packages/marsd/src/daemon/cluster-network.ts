@@ -229,7 +229,7 @@ export class ClusterNetwork implements DaemonNetwork {
       clock: platform.loop,
       random: platform.random,
       log,
-      net,
+      net: { serve: (purpose, accept) => this.serve(net, purpose, accept), link: net.link.bind(net) },
       port: settings.port,
       notified,
       ...(this.options.logSizes === undefined ? {} : { logSizes: this.options.logSizes }),
