@@ -25,6 +25,12 @@ export const REGION_BUCKETS = 1 << 14;
 /** Log writes under way. Full blocks may follow each other; a block that is not full waits until all are back (group commit). */
 export const LOG_WRITES = 4;
 
+/** Smallest block, bytes: the longest record must fit, and the page of the arena in front. */
+export const MIN_BLOCK_BYTES = 64 * 1024;
+
+/** Blocks that the memory limit has room for at least, unless they would be smaller than the smallest. */
+export const BLOCKS_MIN = 8;
+
 /** Blocks that stay ours even when nothing is in them: with one the log always gets on, whatever the arena is used for. */
 export const RESERVED_BLOCKS = 2;
 

@@ -7,7 +7,7 @@ import { Emergency } from './emergency.js';
 import type { LoggerFaults } from './faults.js';
 import { Gate } from './gate.js';
 import type { LoggerHouse } from './house.js';
-import { IDLE_MS, SECTOR_BYTES } from './limits.js';
+import { BLOCKS_MIN, IDLE_MS, MIN_BLOCK_BYTES, SECTOR_BYTES } from './limits.js';
 import { LogInput } from './log-input.js';
 import { MemoryBuffer, type Version } from './memory-buffer.js';
 import { Progress } from './progress.js';
@@ -59,7 +59,7 @@ export class Logging {
     private readonly faults: LoggerFaults,
   ) {
     const { mem } = house.ctx;
-    this.blocks = new BlockStore(mem, this.params['log-buffer']);
+    this.blocks = new BlockStore(mem, blockBytes(this.params));
     this.memory = new MemoryBuffer(mem, this.blocks);
     this.slots = logs.map((wire, nr) => new LogInput(nr, wire));
     this.writeback = new Writeback(house, this.memory, () => this.stateChanged(), faults);
@@ -335,4 +335,10 @@ export class Logging {
         'the logger ends while the log cannot be written: what was not durable there may be lost',
       );
   }
+}
+
+/** A log write that meets the end of a block needs a second one and a sync, so blocks are large, unless memory is small. */
+function blockBytes({ 'log-buffer': wanted, 'memory-limit': limit }: LoggingParams): number {
+  const most = 2 ** Math.floor(Math.log2(Math.max(MIN_BLOCK_BYTES, limit / BLOCKS_MIN)));
+  return Math.min(wanted, most);
 }

@@ -55,10 +55,10 @@ export const transLoggerParams: ParamsSchema = {
     },
     'log-buffer': {
       unit: 'bytes',
-      default: '128K',
+      default: '512K',
       minimum: 65536,
       maximum: 2 ** 21,
-      about: 'Memory of one block of records.',
+      about: 'Memory of one block of records; less when memory-limit has not room for eight of them.',
     },
     'unsynced-cap': {
       unit: 'bytes',
