@@ -11,6 +11,7 @@ const isRoot = process.getuid?.() === 0;
 const DEBIAN = {
   build: ['g++', 'make', 'python3', 'liburing-dev', 'libxxhash-dev'],
   interop: ['fio', 'nbdkit', 'libnbd-bin', 'qemu-utils', 'e2fsprogs', 'openssl'],
+  memory: ['valgrind'],
   hosts: ['iproute2', 'nftables', 'util-linux', 'fuse3'],
 };
 

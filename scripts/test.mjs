@@ -33,6 +33,7 @@ const RINGS = [
   },
   { name: 'host', about: 'hosts in namespaces of their own', files: ['test/host/*.test.mjs'] },
   { name: 'interop', about: 'programs that we did not write', files: ['test/interop/*.test.mjs'] },
+  { name: 'memory', about: 'the addon under AddressSanitizer and valgrind', files: ['test/memory/*.test.mjs'] },
   { name: 'package', about: 'packed packages, installed elsewhere', files: ['test/package/*.test.mjs'] },
 ];
 
@@ -43,7 +44,7 @@ main(async () => {
   if (unknown)
     throw new Error(`there is no test ring "${unknown}"; known: ${RINGS.map((ring) => ring.name).join(', ')}`);
   const quick = asked.length > 0 && asked.every((name) => ['lint', 'layers', 'unit', 'sim'].includes(name));
-  await bootstrap(quick ? ['build'] : ['build', 'interop', 'hosts']);
+  await bootstrap(quick ? ['build'] : ['build', 'interop', 'hosts', 'memory']);
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const ring of RINGS.filter((r) => asked.length === 0 || asked.includes(r.name))) {
     const counts = runRing(ring);

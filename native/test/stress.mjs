@@ -64,6 +64,12 @@ function garbage(ring, count, fds) {
       ],
       i * 8,
     );
+    // Done by this thread, so only where that cannot wait: a full socket would stop it for good.
+    const isWrite = code === OP.WRITE || code === OP.WRITEV;
+    if (isWrite && random(2)) {
+      ring.sq[i * 8 + 1] = [fd, -1, 9999][random(3)];
+      ring.sq[i * 8 + 6] = FLAG.INLINE;
+    }
   }
   const length = [
     [0, 4096],
@@ -97,7 +103,7 @@ function work() {
   for (let i = 0; i < 16; i++) {
     bytes.fill(i + 1, i * 4096, i * 4096 + 4096);
     ring.iov.set([i * 4096, 4096], i * 2);
-    ring.sq.set([OP.WRITEV, fd, i, 1, i * 4096, 0, i % 2 ? FLAG.RWF_DSYNC : 0, i], i * 8);
+    ring.sq.set([OP.WRITEV, fd, i, 1, i * 4096, 0, [0, FLAG.RWF_DSYNC, FLAG.INLINE][i % 3], i], i * 8);
   }
   for (let left = 16, ops = 16; left > 0; ops = 0) left -= ring.tick(ops, -1);
   for (let i = 0; i < 16; i++) ring.sq.set([OP.READ, fd, 524288 + i * 4096, 4096, i * 4096, 0, 0, i], i * 8);
@@ -116,7 +122,9 @@ function abandon() {
   const [a, b] = native.socketpair();
   const ring = native.open({ entries: 8, arenaBytes: 65536 });
   for (let i = 0; i < 4; i++) ring.sq.set([OP.RECV, a, i * 4096, 4096, 0, 0, 0, i], i * 8);
-  for (let i = 4; i < 8; i++) ring.sq.set([OP.WRITE, fd, i * 4096, 4096, i * 4096, 0, FLAG.RWF_DSYNC, i], i * 8);
+  // Elsewhere than work() writes: they may land after what it has done meanwhile.
+  for (let i = 4; i < 8; i++)
+    ring.sq.set([OP.WRITE, fd, i * 4096, 4096, (1 << 21) + i * 4096, 0, FLAG.RWF_DSYNC, i], i * 8);
   if (random(2)) ring.attach(() => ring.close());
   ring.tick(8, 0);
   fs.writeSync(b, 'x'.repeat(1 + random(5000)));
