@@ -35,8 +35,8 @@ const MUTATIONS = {
     };
   },
   'nobody compares': ({ exchange }) => {
-    const use = exchange.use.bind(exchange);
-    exchange.use = (session) => {
+    const use = exchange.peers.use.bind(exchange.peers);
+    exchange.peers.use = (session) => {
       session.compareIfDue = () => {};
       use(session);
     };
@@ -72,8 +72,8 @@ const IN_STORIES = {
   'time and alive do not wait for the rest': [
     comingBack,
     ({ exchange }) => {
-      const use = exchange.use.bind(exchange);
-      exchange.use = (session) => {
+      const use = exchange.peers.use.bind(exchange.peers);
+      exchange.peers.use = (session) => {
         use(session);
         session.outbox.isComplete = true;
       };
@@ -82,8 +82,8 @@ const IN_STORIES = {
   'alive of others is passed on at once': [
     twoWays,
     ({ exchange }) => {
-      const use = exchange.use.bind(exchange);
-      exchange.use = (session) => {
+      const use = exchange.peers.use.bind(exchange.peers);
+      exchange.peers.use = (session) => {
         use(session);
         session.addForeignPulse = () => {
           for (const { path } of exchange.snapshot.walk())

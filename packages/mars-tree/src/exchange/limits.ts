@@ -59,6 +59,9 @@ export const MAX_DIRTY_PATHS = 10_000;
 export const MAX_LOGS_PER_MESSAGE = 500;
 export const MAX_PEER_LOGS = 100_000;
 
+/** Resources about whose logs one peer may want to know. */
+export const MAX_PEER_RESOURCES = 10_000;
+
 /** Announcements of log sizes to one peer, ms apart: logs grow with every write. */
 export const LOGS_INTERVAL_MS = 100;
 

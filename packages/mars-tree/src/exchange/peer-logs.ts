@@ -56,6 +56,12 @@ export function localLog(snapshot: TreeSnapshot, resource: string, name: string,
   return { name, durableBytes: durableBytes ?? -1 };
 }
 
+/** Resource and name of a path that can be a log file. */
+export function logAt(path: string): { resource: string; name: string } | null {
+  const match = /^resource-([^/]+)\/(log-[^/]+)$/.exec(path);
+  return match === null || LOG.read(match[2]!) === null ? null : { resource: match[1]!, name: match[2]! };
+}
+
 /** The log files of one peer, as it has announced them; they are remembered while it cannot be reached. */
 export class PeerLogs {
   private readonly resources = new Map<string, Map<string, number>>();

@@ -1,4 +1,4 @@
-import type { NetAddress } from '@mars/brick-core';
+import type { MarsError, NetAddress } from '@mars/brick-core';
 import type { PeerLinkApi } from '@mars/wire';
 import type { MergeOutcome } from '../store/tree-store.js';
 import { Confirmations } from './confirmations.js';
@@ -88,6 +88,16 @@ export class Peer {
   count(outcomes: readonly ReceivedOutcome[]): void {
     this.counts.received += outcomes.length;
     for (const outcome of outcomes) this.counts.outcomes[outcome] = (this.counts.outcomes[outcome] ?? 0) + 1;
+  }
+
+  /** A connection is gone; `error`: why, null = in an orderly way. */
+  noteClosed({ line }: Session, error: MarsError | null): void {
+    this.closedBytes.sent += line.stats.sentBytes;
+    this.closedBytes.received += line.stats.receivedBytes;
+    this.lastContactMs = Math.max(this.lastContactMs, line.stats.lastHeardUs / 1000);
+    if (error === null) return;
+    this.counts.errors++;
+    this.lastError = { code: error.code, text: error.message };
   }
 
   /** Sends now, or as soon as there is a connection. @returns what is wrong; null = the peer has done it */

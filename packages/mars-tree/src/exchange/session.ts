@@ -1,19 +1,13 @@
 import { ErrorCode, MarsError, type Clock, type Logger } from '@mars/brick-core';
 import type { Channel } from '@mars/wire';
-import type { LogName } from '../keys/logs.js';
-import { LOG } from '../keys/logs.js';
-import { paths } from '../paths.js';
 import type { TreeSnapshot } from '../snapshot/snapshot.js';
 import { admitList } from '../store/admission.js';
 import { answerNodes, checkLength, nonsense } from './answer.js';
 import type { DigestIndex } from './digest-index.js';
-import { sameSum } from './hash.js';
 import {
   COMPARE_INTERVAL_MS,
   COMPARE_JITTER,
   FOREIGN_PULSE_MS,
-  LOGS_INTERVAL_MS,
-  MAX_LOGS_PER_MESSAGE,
   MAX_ROUNDS_IN_A_ROW,
   MIN_COMPARE_MS,
   PUSH_DELAY_MS,
@@ -22,7 +16,7 @@ import {
 import * as say from './messages.js';
 import { Outbox } from './outbox.js';
 import type { Peer, ReceivedOutcome } from './peer.js';
-import { localLog, localLogs, sumOfLogs, type LogSizes } from './peer-logs.js';
+import { LogTalk, type LogTalkHost } from './log-talk.js';
 import { Round } from './round.js';
 import type { Lane } from './scope.js';
 
@@ -33,11 +27,10 @@ export type Line = Pick<
 >;
 
 /** What a session needs of its host. */
-export interface SessionHost {
+export interface SessionHost extends LogTalkHost {
   readonly clock: Clock;
   readonly log: Logger;
   readonly index: DigestIndex;
-  readonly logSizes: LogSizes;
   readonly snapshot: TreeSnapshot;
   /** Drawn at the start of this daemon. */
   readonly life: string;
@@ -48,19 +41,16 @@ export interface SessionHost {
   uuid(): string | null;
   /** Hosts with an active session. */
   connected(): string[];
-  /** Resources of which this host wants to know the logs. */
-  wantedLogs(): string[];
   merge(from: Session, facts: readonly say.FactMessage[]): ReceivedOutcome[];
   /** The peer has said who it is: decide whether this session becomes the one that is used. */
   greeted(session: Session): void;
-  /** The peer's connections have changed. */
-  connectionsChanged(session: Session, lost: readonly string[]): void;
+  /** The peer has lost connections. */
+  connectionsLost(session: Session, hosts: readonly string[]): void;
   /** Everything that the peer had at this stamp of its own is here. */
   complete(session: Session, readNs: bigint): void;
   pushedLink(session: Session, path: string, value: string, stampNs: bigint): string | null;
   pushedCheck(session: Session, path: string): string | null;
   notified(session: Session): void;
-  logsChanged(peer: string, resource: string): void;
 }
 
 /**
@@ -78,6 +68,7 @@ export class Session {
   isActive = false;
   isClosed = false;
   readonly openedMs: number;
+  readonly logs: LogTalk;
   private remoteConnected: ReadonlySet<string> = new Set();
   private readonly outbox = new Outbox();
   private isCongested = false;
@@ -98,10 +89,6 @@ export class Session {
   private theirRoundNs = 0n;
   private theirRoundMs = 0;
   private askedToCompareMs = -Infinity;
-  // Logs
-  private readonly theirResources = new Set<string>();
-  private readonly dirtyLogs = new Map<string, Set<string>>();
-  private isLogsArmed = false;
 
   constructor(
     readonly line: Line,
@@ -111,6 +98,7 @@ export class Session {
     private readonly host: SessionHost,
   ) {
     this.openedMs = this.nowMs;
+    this.logs = new LogTalk(line, peer, host);
   }
 
   get name(): string {
@@ -142,8 +130,7 @@ export class Session {
     line.on(say.DONE, (message) => this.done(message));
     line.on(say.COMPARE, () => this.compareSoon(0));
     line.on(say.PUSH, (message) => this.pushed(message));
-    line.on(say.ASK_LOGS, ({ resources }) => this.askedLogs(resources));
-    line.on(say.LOGS, (message) => this.takeLogs(message));
+    this.logs.listen();
     line.on(say.PUSH_LINK, ({ id, path, value, stampNs }) =>
       this.reply(id, this.host.pushedLink(this, path, value, stampNs)),
     );
@@ -160,7 +147,7 @@ export class Session {
     if (this.isActive) return;
     this.isActive = true;
     this.outbox.lose();
-    this.askLogs();
+    this.logs.start();
     this.compareSoon(0);
     this.peer.sendWaiting(this);
   }
@@ -171,6 +158,7 @@ export class Session {
     this.isActive = false;
     this.round = null;
     this.outbox.lose();
+    this.logs.stop();
   }
 
   // ---- news of this host
@@ -255,7 +243,7 @@ export class Session {
     const before = this.remoteConnected;
     this.remoteConnected = new Set(hosts);
     const lost = [...before].filter((host) => !this.remoteConnected.has(host));
-    if (lost.length > 0) this.host.connectionsChanged(this, lost);
+    if (lost.length > 0) this.host.connectionsLost(this, lost);
   }
 
   /**
@@ -405,73 +393,6 @@ export class Session {
     this.line.send(say.PUSHED, { id, problem: problem ?? '' });
   }
 
-  // ---- logs
-
-  /** This host wants to know the logs of these resources; what it knows already is not sent again. */
-  askLogs(resources: readonly string[] = this.host.wantedLogs()): void {
-    if (!this.isActive) return;
-    for (let i = 0; i < resources.length; i += MAX_LOGS_PER_MESSAGE) {
-      const part = resources.slice(i, i + MAX_LOGS_PER_MESSAGE);
-      this.line.send(say.ASK_LOGS, {
-        resources: part.map((resource) => ({ resource, ...this.peer.logs.sum(resource) })),
-      });
-    }
-  }
-
-  /** A log of this host has come, grown, or gone. */
-  addLog(resource: string, name: string): void {
-    if (!this.isActive || !this.theirResources.has(resource)) return;
-    const names = this.dirtyLogs.get(resource);
-    if (names === undefined) this.dirtyLogs.set(resource, new Set([name]));
-    else names.add(name);
-    if (this.isLogsArmed) return;
-    this.isLogsArmed = true;
-    this.host.clock.after(LOGS_INTERVAL_MS, this, logsStep);
-  }
-
-  /** Called when a timer is due. */
-  flushLogs(): void {
-    this.isLogsArmed = false;
-    if (!this.isActive) return;
-    const { snapshot, logSizes } = this.host;
-    for (const [resource, names] of this.dirtyLogs) {
-      const logs = [...names].map((name) => localLog(snapshot, resource, name, logSizes));
-      this.sendLogs(resource, logs, false);
-    }
-    this.dirtyLogs.clear();
-  }
-
-  private askedLogs(resources: readonly { resource: string; hi: number; lo: number }[]): void {
-    checkLength(resources, 'resources');
-    for (const { resource, ...known } of resources) {
-      if (this.host.snapshot.directory(paths.resource(resource)) === null) continue;
-      this.theirResources.add(resource);
-      const logs = localLogs(this.host.snapshot, resource, this.host.logSizes);
-      if (!sameSum(sumOfLogs(logs), known)) this.sendLogs(resource, logs, true);
-    }
-  }
-
-  private sendLogs(resource: string, logs: readonly { name: string; durableBytes: number }[], isAll: boolean): void {
-    for (let i = 0; i === 0 || i < logs.length; i += MAX_LOGS_PER_MESSAGE) {
-      this.line.send(say.LOGS, { resource, isAll: isAll && i === 0, logs: logs.slice(i, i + MAX_LOGS_PER_MESSAGE) });
-    }
-  }
-
-  private takeLogs({
-    resource,
-    isAll,
-    logs,
-  }: {
-    resource: string;
-    isAll: boolean;
-    logs: readonly { name: string; durableBytes: number }[];
-  }): void {
-    checkLength(logs, 'logs');
-    // What was not asked for is not kept.
-    if (!this.host.wantedLogs().includes(resource)) return;
-    if (this.peer.logs.take(resource, logs, isAll)) this.host.logsChanged(this.name, resource);
-  }
-
   private get nowMs(): number {
     return this.host.clock.nowUs / 1000;
   }
@@ -480,21 +401,10 @@ export class Session {
 /** A timer may be early by what gets lost in fractions. */
 const EPSILON_MS = 0.01;
 
-/** Resource and log of a path, for paths that can be log files. */
-export function logAt(path: string): { resource: string; name: string; log: LogName } | null {
-  const match = /^resource-([^/]+)\/(log-[^/]+)$/.exec(path);
-  const log = match === null ? null : LOG.read(match[2]!);
-  return log === null ? null : { resource: match![1]!, name: match![2]!, log };
-}
-
 function flushStep(session: Session): void {
   session.flush();
 }
 
 function roundStep(session: Session): void {
   session.compareIfDue();
-}
-
-function logsStep(session: Session): void {
-  session.flushLogs();
 }

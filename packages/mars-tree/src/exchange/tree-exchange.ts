@@ -1,5 +1,5 @@
-import { ErrorCode, MarsError, isMarsError, type Clock, type Files, type Logger, type Random } from '@mars/brick-core';
-import type { Channel, PeerNetApi } from '@mars/wire';
+import { isMarsError, type Clock, type Files, type Logger, type Random } from '@mars/brick-core';
+import type { PeerNetApi } from '@mars/wire';
 import { belowMars, splitPath } from '../names.js';
 import { paths } from '../paths.js';
 import { isDirectory } from '../snapshot/entry.js';
@@ -8,11 +8,9 @@ import { NS_PER_SECOND, formatStamp } from '../stamp.js';
 import { whyNoPush } from '../store/admission.js';
 import { collectTombstones } from '../store/tombstones.js';
 import type { TreeStore } from '../store/tree-store.js';
-import { addressOf } from './addresses.js';
 import { DigestIndex } from './digest-index.js';
 import {
   COLLECT_INTERVAL_MS,
-  MAX_PEERS,
   NOTIFY_INTERVAL_MS,
   PRELIMINARY_STAMP_S,
   PULSE_MS,
@@ -21,11 +19,11 @@ import {
   STALL_MS,
 } from './limits.js';
 import type { FactMessage } from './messages.js';
-import { Peer, type ReceivedOutcome } from './peer.js';
-import { choose, isMute, probe } from './peer-lines.js';
-import type { LogSizes, PeerLog } from './peer-logs.js';
+import type { Peer, ReceivedOutcome } from './peer.js';
+import { logAt, type LogSizes, type PeerLog } from './peer-logs.js';
+import { PeerTable } from './peer-table.js';
 import { exchangeLane } from './scope.js';
-import { Session, logAt, type Line, type SessionHost } from './session.js';
+import { Session, type SessionHost } from './session.js';
 import { SideEffects } from './side-effects.js';
 import { statusOf, type PeerStatus } from './status.js';
 import { TombstoneWatch } from './tombstone-watch.js';
@@ -67,15 +65,12 @@ export class TreeExchange implements SessionHost {
   readonly logSizes: LogSizes;
   readonly life: string;
   private readonly store: TreeStore;
-  private readonly peers = new Map<string, Peer>();
-  private readonly sessions = new Set<Session>();
+  private readonly peers: PeerTable;
   private readonly tombstones: TombstoneWatch;
   private readonly effects: SideEffects;
   private readonly unsubscribe: () => void;
   private mergingFrom: Session | null = null;
   private isRunning = false;
-  private arePeersStale = false;
-  private areConnectionsStale = false;
   private lastPulseMs = 0;
   private lastCollectMs = 0;
   /** Resources whose logs are wanted; null = to be found out anew. */
@@ -91,14 +86,24 @@ export class TreeExchange implements SessionHost {
     this.tombstones = new TombstoneWatch(store.snapshot, this.nowMs);
     this.effects = new SideEffects(store, files);
     this.life = `${random.int(2 ** 32).toString(16)}${random.int(2 ** 32).toString(16)}`;
+    this.peers = new PeerTable({
+      me: store.me,
+      net: options.net,
+      port: options.port,
+      clock,
+      log,
+      snapshot: () => store.snapshot,
+      makeSession: (line, peer, isOutgoing) => new Session(line, peer, isOutgoing, this),
+      used: ({ peer }) => this.helpJoin(peer),
+    });
     this.unsubscribe = store.subscribe((before, after) => this.changed(before.changesTo(after), after));
   }
 
   /** Takes connections, and opens them. Listening on the port is the business of who made the `PeerNet`. */
   start(): void {
     this.isRunning = true;
-    this.options.net.serve('tree', (channel) => this.accept(channel));
-    this.refreshPeers();
+    this.options.net.serve('tree', (channel) => this.peers.accept(channel));
+    this.peers.start();
     this.lastPulseMs = this.lastCollectMs = this.nowMs;
     this.clock.after(PULSE_MS, this, pulseStep);
   }
@@ -107,15 +112,14 @@ export class TreeExchange implements SessionHost {
   stop(): void {
     this.isRunning = false;
     this.unsubscribe();
-    for (const session of this.sessions) session.flush();
-    for (const peer of [...this.peers.values()]) this.drop(peer);
+    this.peers.stop();
   }
 
   // ---- commands (symlink-tree.md 2.13)
 
   /** "Come and look": all peers run a round. At most five times a second. */
   notify(): void {
-    for (const peer of this.peers.values()) {
+    for (const peer of this.peers) {
       if (this.nowMs - peer.lastNotifyMs < NOTIFY_INTERVAL_MS) continue;
       peer.lastNotifyMs = this.nowMs;
       peer.active?.notify();
@@ -124,7 +128,7 @@ export class TreeExchange implements SessionHost {
 
   /** Compares with all peers now. @param fully also what is known to differ without meaning */
   compare(options: { fully?: boolean } = {}): void {
-    for (const { active, link } of this.peers.values()) {
+    for (const { active, link } of this.peers) {
       if (active === null) link?.kick();
       else if (options.fully) active.compareFully();
       else active.compareSoon(0);
@@ -172,7 +176,7 @@ export class TreeExchange implements SessionHost {
 
   /** A log of this host has become longer, durably. */
   logGrew(resource: string, name: string): void {
-    for (const session of this.sessions) session.addLog(resource, name);
+    for (const session of this.peers.active) session.logs.changed(resource, name);
   }
 
   /** Logs of a resource that a peer has, as it said last. */
@@ -192,9 +196,7 @@ export class TreeExchange implements SessionHost {
 
   status(): PeerStatus[] {
     const nowNs = this.nowNs();
-    return [...this.peers.values()]
-      .sort((a, b) => (a.host < b.host ? -1 : 1))
-      .map((peer) => statusOf(peer, this.nowMs, nowNs));
+    return [...this.peers].sort((a, b) => (a.host < b.host ? -1 : 1)).map((peer) => statusOf(peer, this.nowMs, nowNs));
   }
 
   /** Contents of the control file `peers`: JSON lines. */
@@ -223,11 +225,7 @@ export class TreeExchange implements SessionHost {
   }
 
   connected(): string[] {
-    return [...this.peers.values()].filter(({ active }) => active !== null).map(({ host }) => host);
-  }
-
-  wantedLogs(): string[] {
-    return [...this.wantedSet()];
+    return this.peers.connected();
   }
 
   merge(from: Session, facts: readonly FactMessage[]): ReceivedOutcome[] {
@@ -295,116 +293,12 @@ export class TreeExchange implements SessionHost {
     this.options.logsChanged?.(peer, resource);
   }
 
-  // ---- connections
-
-  /** A channel that a peer has opened to us. */
-  accept(channel: Line): void {
-    // It may have been admitted a moment ago, in this very turn.
-    if (!this.peers.has(channel.remote.host)) this.refreshPeers();
-    const peer = this.peers.get(channel.remote.host);
-    if (peer === undefined || !this.isRunning) {
-      channel.onClose(() => {});
-      channel.start();
-      return channel.close(
-        new MarsError(ErrorCode.PEER_REFUSED, `${this.store.me} does not know ${channel.remote.host}`, {
-          hint: `"marsadm get-link ips/ip-${channel.remote.host}" on ${this.store.me} should show an address.`,
-          details: { host: channel.remote.host },
-        }),
-      );
-    }
-    this.open(channel, peer, false);
-  }
-
-  private open(line: Line, peer: Peer, isOutgoing: boolean): void {
-    const session = new Session(line, peer, isOutgoing, this);
-    peer.counts.sessions++;
-    this.sessions.add(session);
-    if (isOutgoing) peer.outgoing = session;
-    line.onClose((error) => this.closed(session, error));
-    session.open();
-  }
-
   greeted(session: Session): void {
-    const { peer } = session;
-    const choice = choose(this.store.me, peer, session);
-    if (choice !== 'standby') return this.use(session);
-    peer.standby?.session.line.close();
-    peer.standby = { session, sinceMs: this.nowMs, heardUs: peer.active!.line.stats.lastHeardUs };
-    // Whatever it answers shows that it lives.
-    peer.active!.compareSoon(0);
+    this.peers.greeted(session);
   }
 
-  /** This session is used from now on. */
-  private use(session: Session): void {
-    const { peer } = session;
-    const former = peer.active;
-    peer.active = session;
-    if (peer.standby?.session === session) peer.standby = null;
-    if (former !== null) {
-      former.isActive = false;
-      former.line.close();
-    }
-    session.activate();
-    this.connectionsAreStale();
-    this.updateLink(peer);
-    this.log.info({ peer: peer.host, address: session.line.address }, 'exchange of facts with a peer begins');
-    this.helpJoin(peer);
-  }
-
-  private closed(session: Session, error: MarsError | null): void {
-    const { peer, line } = session;
-    const wasActive = peer.active === session;
-    this.sessions.delete(session);
-    session.closed();
-    peer.closedBytes.sent += line.stats.sentBytes;
-    peer.closedBytes.received += line.stats.receivedBytes;
-    peer.lastContactMs = Math.max(peer.lastContactMs, line.stats.lastHeardUs / 1000);
-    if (error !== null) {
-      peer.counts.errors++;
-      peer.lastError = { code: error.code, text: error.message };
-    }
-    if (peer.outgoing === session) peer.outgoing = null;
-    if (peer.standby?.session === session) peer.standby = null;
-    if (wasActive) this.lostPeer(peer);
-    this.updateLink(peer);
-  }
-
-  private lostPeer(peer: Peer): void {
-    peer.active = null;
-    if (peer.standby !== null) return this.use(peer.standby.session);
-    if (!this.isRunning) return;
-    this.log.info({ peer: peer.host, reason: peer.lastError?.text }, 'exchange of facts with a peer is interrupted');
-    this.connectionsAreStale();
-    // What it had sent to us alone may not have reached those whom it told us it would tell itself.
-    for (const { active } of this.peers.values()) active?.lose();
-  }
-
-  connectionsChanged(session: Session, lost: readonly string[]): void {
-    if (!session.isActive) return;
-    // From now on we pass on what we hear from it; what we have heard before, they may never have got.
-    for (const host of lost) this.peers.get(host)?.active?.lose();
-  }
-
-  private connectionsAreStale(): void {
-    if (this.areConnectionsStale) return;
-    this.areConnectionsStale = true;
-    this.clock.after(0, this, connectionsStep);
-  }
-
-  announceConnections(): void {
-    this.areConnectionsStale = false;
-    const hosts = this.connected();
-    for (const { active } of this.peers.values()) active?.announceConnections(hosts);
-  }
-
-  /** One connection is enough: while the peer's is used, we open none. */
-  private updateLink(peer: Peer): void {
-    if (peer.link === null) return;
-    const isNeeded = this.isRunning && (peer.active === null || peer.outgoing !== null);
-    if (isNeeded === peer.isLinkStarted) return;
-    peer.isLinkStarted = isNeeded;
-    if (isNeeded) peer.link.start();
-    else peer.link.stop();
+  connectionsLost(session: Session, hosts: readonly string[]): void {
+    this.peers.connectionsLost(session, hosts);
   }
 
   /** A host whose address has a preliminary stamp does not know ours yet. Source: symlink-tree.md 3.9, step 2 */
@@ -413,52 +307,6 @@ export class TreeExchange implements SessionHost {
     const own = this.snapshot.value(paths.ip(this.store.me));
     if (own === null || stampNs === null || stampNs >= BigInt(PRELIMINARY_STAMP_S) * NS_PER_SECOND) return;
     void this.pushLink(peer.host, `/mars/${paths.ip(this.store.me)}`, own);
-  }
-
-  // ---- peers
-
-  /** Peers as `ips/` names them. Called in a turn of its own after a change there. */
-  refreshPeers(): void {
-    this.arePeersStale = false;
-    if (!this.isRunning) return;
-    const hosts = this.snapshot.hosts().filter((host) => host !== this.store.me);
-    if (hosts.length > MAX_PEERS)
-      this.log.error({ hosts: hosts.length, most: MAX_PEERS }, 'there are too many hosts; some are left out');
-    const wanted = new Set(hosts.slice(0, MAX_PEERS));
-    for (const peer of [...this.peers.values()]) if (!wanted.has(peer.host)) this.drop(peer);
-    for (const host of wanted) this.keep(host);
-  }
-
-  private keep(host: string): void {
-    const value = addressOf(this.snapshot, host);
-    const address = value === null ? null : { host: value, port: this.options.port };
-    const known = this.peers.get(host);
-    if (known === undefined) {
-      const peer = new Peer(host, address);
-      this.peers.set(host, peer);
-      this.makeLink(peer);
-      return this.updateLink(peer);
-    }
-    if (JSON.stringify(known.address) === JSON.stringify(address)) return;
-    known.address = address;
-    if (known.link === null) this.makeLink(known);
-    else if (address !== null) known.link.setAddress(address);
-    this.updateLink(known);
-  }
-
-  private makeLink(peer: Peer): void {
-    if (peer.address === null) return;
-    peer.link = this.options.net.link(peer.host, peer.address, 'tree', {
-      up: (channel: Channel) => this.open(channel, peer, true),
-    });
-  }
-
-  private drop(peer: Peer): void {
-    this.peers.delete(peer.host);
-    peer.isLinkStarted = false;
-    peer.link?.stop();
-    peer.giveUp(Infinity);
-    for (const session of [...this.sessions]) if (session.peer === peer) session.line.close();
   }
 
   // ---- changes of the tree
@@ -470,14 +318,14 @@ export class TreeExchange implements SessionHost {
   }
 
   private changedAt({ path, before, after }: Change): void {
-    if (path.startsWith('ips/')) this.peersAreStale();
+    if (path.startsWith('ips/')) this.peers.becomesStale();
     const { dir, name } = splitPath(path);
     if (name === `device-${this.store.me}` || name === `data-${this.store.me}`) this.wantsLogs(dir);
     if (before?.kind === 'file' || after?.kind === 'file') this.logChanged(path);
     const lane = after?.kind === 'link' ? exchangeLane(path) : 'none';
     if (lane === 'none') return;
     const from = this.mergingFrom;
-    for (const { host, active } of this.peers.values()) {
+    for (const { host, active } of this.peers) {
       // What a peer sends to all whom it can reach need not be passed on to them.
       if (active === null || active === from || from?.isConnectedWith(host)) continue;
       if (lane === 'last' && from !== null) active.addForeignPulse();
@@ -490,24 +338,18 @@ export class TreeExchange implements SessionHost {
     if (log !== null) this.logGrew(log.resource, log.name);
   }
 
-  private peersAreStale(): void {
-    if (this.arePeersStale) return;
-    this.arePeersStale = true;
-    this.clock.after(0, this, peersStep);
-  }
-
   /** This host takes part in a resource, or does not any more. */
   private wantsLogs(dir: string): void {
     const resource = dir.slice('resource-'.length);
-    const had = this.wantedSet().has(resource);
+    const had = this.wantedLogs.has(resource);
     this.wanted = null;
-    const has = this.wantedSet().has(resource);
-    if (has && !had) for (const { active } of this.peers.values()) active?.askLogs([resource]);
-    if (had && !has) for (const { logs } of this.peers.values()) logs.keepOnly(this.wantedSet());
+    const has = this.wantedLogs.has(resource);
+    if (has && !had) for (const session of this.peers.active) session.logs.ask([resource]);
+    if (had && !has) for (const { logs } of this.peers) logs.keepOnly(this.wantedLogs);
   }
 
   /** Resources of which this host has a disk or a device. */
-  private wantedSet(): ReadonlySet<string> {
+  get wantedLogs(): ReadonlySet<string> {
     if (this.wanted !== null) return this.wanted;
     const found = new Set<string>();
     for (const [name, node] of this.snapshot.root.entries.entries()) {
@@ -527,30 +369,16 @@ export class TreeExchange implements SessionHost {
     const pauseMs = nowMs - this.lastPulseMs;
     this.lastPulseMs = nowMs;
     if (pauseMs > STALL_MS) this.stoodStill(pauseMs);
-    for (const session of [...this.sessions]) {
-      if (isMute(session, nowMs)) session.line.close();
-      else session.pulse();
-    }
-    for (const peer of this.peers.values()) this.lookAfter(peer, nowMs);
+    this.peers.pulse(nowMs);
+    for (const peer of this.peers) this.writeReadStamp(peer);
     if (nowMs - this.lastCollectMs >= COLLECT_INTERVAL_MS) this.guarded(() => this.collect());
     this.clock.after(PULSE_MS, this, pulseStep);
-  }
-
-  private lookAfter(peer: Peer, nowMs: number): void {
-    peer.giveUp(nowMs);
-    this.writeReadStamp(peer);
-    // The wire waits longer from attempt to attempt; a healed partition should be noticed within two seconds.
-    if (peer.active === null && peer.isLinkStarted) peer.link!.kick();
-    const { standby } = peer;
-    const verdict = probe(peer, nowMs);
-    if (verdict === 'close-standby') standby!.session.line.close();
-    if (verdict === 'promote-standby') this.use(standby!.session);
   }
 
   /** What waits in the connections may be older than what the others have forgotten meanwhile. */
   private stoodStill(pauseMs: number): void {
     this.log.warn({ pauseMs }, 'this process stood still; all connections of the exchange are opened anew');
-    for (const session of [...this.sessions]) session.line.close();
+    this.peers.reset();
   }
 
   private writeReadStamp(peer: Peer): void {
@@ -584,12 +412,4 @@ function isThere(snapshot: TreeSnapshot, path: string): boolean {
 
 function pulseStep(exchange: TreeExchange): void {
   exchange.pulse();
-}
-
-function peersStep(exchange: TreeExchange): void {
-  exchange.refreshPeers();
-}
-
-function connectionsStep(exchange: TreeExchange): void {
-  exchange.announceConnections();
 }
