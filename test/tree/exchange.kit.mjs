@@ -14,9 +14,12 @@ const ROUND_MS = 5_000;
 export class SimDaemon {
   isRunning = true;
 
-  constructor(host, { mutate = () => {}, mayDial = () => true, log = silentLogger, ...options } = {}) {
+  constructor(
+    host,
+    { mutate = () => {}, mayDial = () => true, log = silentLogger, program = 'marsadm', ...options } = {},
+  ) {
     this.host = host;
-    this.store = openStore(host, { program: 'marsadm' });
+    this.store = openStore(host, { program });
     const { clock } = this.store;
     this.net = peerNetOf(host, { clock, facts: factsOf(this.store), mayDial, log });
     this.exchange = new TreeExchange({

@@ -1,6 +1,14 @@
 // The exchange between daemons, point by point, in the seeded world.
 import assert from 'node:assert/strict';
-import { LamportClock, NS_PER_SECOND, TOMBSTONE, collectTombstones, formatStamp, paths } from '@mars/mars-tree';
+import {
+  LamportClock,
+  NS_PER_SECOND,
+  TOMBSTONE,
+  TreeWatch,
+  collectTombstones,
+  formatStamp,
+  paths,
+} from '@mars/mars-tree';
 import { World, simulateScenario } from '@mars/sim';
 import { defineStruct, t } from '@mars/wire';
 import { ASK, ANSWER, HELLO, PUSH } from '../../packages/mars-tree/dist/exchange/messages.js';
@@ -39,6 +47,24 @@ describe('the exchange of facts', () => {
     await world.advance(200);
     assert.equal(daemons[1].store.snapshot.value(SIZE), '99');
     assert.ok(statusOf(a, 'b').pushed - before <= 5);
+  });
+
+  it('shows what marsadm writes on one host to the daemons of all others within 0.2 s', async () => {
+    const daemons = await cluster(world, 3, { program: 'daemon' });
+    const [a, b, c] = daemons;
+    const watch = new TreeWatch({ store: a.store, files: a.host.files, clock: a.host.loop });
+    a.host.run(() => watch.start());
+    await world.advance(1_000);
+    const marsadm = openStore(a.host, { program: 'marsadm', temporaryPrefix: '.tmp.4711.' });
+    const startMs = world.nowMs;
+    marsadm.writeTogether([
+      { path: SIZE, value: '4096' },
+      { path: paths.primary('r'), value: 'a' },
+    ]);
+    const isThere = ({ store }) => store.snapshot.value(SIZE) === '4096' && store.snapshot.primary('r') === 'a';
+    await until(() => isThere(b) && isThere(c));
+    assert.ok(world.nowMs - startMs < 200, `${world.nowMs - startMs} ms`);
+    watch.stop();
   });
 
   it('shows a change within 2 s after a partition has healed', async () => {
@@ -513,6 +539,15 @@ describe('the exchange of facts', () => {
       stranger.send(PUSH, { uuid: 'other_1.000000000', completeNs: 0n, facts });
       await ended();
       assert.equal(a.store.snapshot.value('userspace/x'), null);
+    });
+
+    it('closes a connection that does not answer questions', async () => {
+      stranger.send(HELLO, hello);
+      await until(() => statusOf(a, 'b').connections > 0);
+      await world.advance(50_000);
+      assert.equal(stranger.error, undefined);
+      await ended();
+      assert.match(stranger.error.message, /does not answer/);
     });
 
     it('closes a connection that never says hello', async () => {

@@ -31,6 +31,9 @@ export const MAX_PENDING_NODES = 50_000;
 /** Nodes whose difference is known to be without meaning (a tombstone of something that the other side never had). */
 export const MAX_SETTLED_NODES = 10_000;
 
+/** Without an answer for so long a connection is closed, ms: the peer is busy with something else, or does not understand us. */
+export const ANSWER_TIMEOUT_MS = 60_000;
+
 /** Rounds in a row while each of them still finds something; then the usual interval. */
 export const MAX_ROUNDS_IN_A_ROW = 4;
 

@@ -5,6 +5,7 @@ import { admitList } from '../store/admission.js';
 import { answerNodes, checkLength, nonsense } from './answer.js';
 import type { DigestIndex } from './digest-index.js';
 import {
+  ANSWER_TIMEOUT_MS,
   COMPARE_INTERVAL_MS,
   COMPARE_JITTER,
   FOREIGN_PULSE_MS,
@@ -81,6 +82,8 @@ export class Session {
   private roundsInARow = 0;
   private dueMs = Infinity;
   private lastRoundMs = -Infinity;
+  /** When the peer was asked, or has answered, last. */
+  private askedMs = 0;
   private isWantedAgain = false;
   // The peer's comparison with us
   private hasBeenCompared = false;
@@ -177,6 +180,8 @@ export class Session {
 
   /** Called once a second. */
   pulse(): void {
+    if (this.round !== null && this.nowMs - this.askedMs > ANSWER_TIMEOUT_MS)
+      return this.line.close(noAnswer(this.name));
     this.compareIfDue();
     if (!this.isActive || !this.outbox.needsRound || this.nowMs - this.askedToCompareMs < FOREIGN_PULSE_MS) return;
     this.askedToCompareMs = this.nowMs;
@@ -289,7 +294,7 @@ export class Session {
   compareIfDue(): void {
     if (!this.isActive || this.round !== null || this.nowMs + EPSILON_MS < this.dueMs) return;
     this.dueMs = Infinity;
-    this.lastRoundMs = this.nowMs;
+    this.lastRoundMs = this.askedMs = this.nowMs;
     this.isWantedAgain = false;
     const number = ++this.roundNumber;
     this.round = new Round({
@@ -312,6 +317,7 @@ export class Session {
       checkLength(facts, 'facts');
       checkLength(directories, 'directories');
     }
+    this.askedMs = this.nowMs;
     this.round.answer(nodes, stampNs);
     if (this.round.isOver) this.endRound(true);
   }
@@ -396,6 +402,13 @@ export class Session {
   private get nowMs(): number {
     return this.host.clock.nowUs / 1000;
   }
+}
+
+function noAnswer(host: string): MarsError {
+  return new MarsError(ErrorCode.WIRE_SILENT, `${host} does not answer the questions of a comparison`, {
+    hint: 'Its daemon may be overloaded; its log says more.',
+    details: { host },
+  });
 }
 
 /** A timer may be early by what gets lost in fractions. */

@@ -1,5 +1,6 @@
 import { KEEP_TOMBSTONE_HOURS } from '../limits.js';
-import type { Entry } from '../snapshot/entry.js';
+import { joinPath } from '../names.js';
+import { isDirectory, type Directory, type Entry } from '../snapshot/entry.js';
 import type { Change, TreeSnapshot } from '../snapshot/snapshot.js';
 
 const KEEP_MS = KEEP_TOMBSTONE_HOURS * 3_600_000;
@@ -14,7 +15,14 @@ export class TombstoneWatch {
   private readonly since = new Map<string, { stampNs: bigint; sinceMs: number }>();
 
   constructor(snapshot: TreeSnapshot, nowMs: number) {
-    for (const { path, entry } of snapshot.walk()) this.note(path, entry, nowMs);
+    this.find('', snapshot.root, nowMs);
+  }
+
+  private find(dir: string, { entries }: Directory, nowMs: number): void {
+    for (const [name, node] of entries.entries()) {
+      if (isDirectory(node)) this.find(joinPath(dir, name), node, nowMs);
+      else if (node.isTombstone) this.note(joinPath(dir, name), node, nowMs);
+    }
   }
 
   update(changes: readonly Change[], nowMs: number): void {
