@@ -20,6 +20,9 @@ export function decideFetch({ tree, facts }: Question, isSecondary: boolean): Fe
   if (!may || tree.value(paths.syncStatus(resource, me)) === null || tree.primary(resource) === null) return none;
   for (let sequence = current.sequence; ; sequence++) {
     const offers = offersOf(facts.peers, sequence, me);
+    // Our own logs are never fetched back; what follows them may be.
+    const isOurs = facts.logs.some((log) => log.sequence === sequence && log.host === me);
+    if (offers.length === 0 && isOurs) continue;
     if (offers.length === 0) return none;
     const creators = new Set([...offers.map(({ log }) => log.host), ...hereOf(facts.logs, sequence)]);
     if (creators.size > 1) return { order: null, messages: [rivals(sequence, creators)] };
