@@ -39,8 +39,8 @@ interface OpenHandle {
 /**
  * Serves control files over a FUSE mount, in the event loop of this thread: the protocol, and nothing of what the files mean.
  *
- * Files are opened with FOPEN_DIRECT_IO, so each read(2) and each write(2) of a program is one request here. Sizes are those of the
- * contents now, which tools like `cp` and `tail` want.
+ * Files are opened with FOPEN_DIRECT_IO, so each read(2) and each write(2) of a program is one request here. Their size is shown as 0, as
+ * in /proc, so programs read to the end.
  */
 export class ControlFs {
   private readonly request = new fuse.FuseRequest();
@@ -267,7 +267,8 @@ export class ControlFs {
     const nowMs = Date.now();
     return {
       node: this.node(path),
-      sizeBytes: file?.read === undefined ? 0 : (contentsOf(file)?.length ?? 0),
+      // As in /proc: contents may grow between a look at the size and the read, and programs that believe a size then see a part.
+      sizeBytes: 0,
       mode: file === undefined ? fuse.S_IFDIR | DIRECTORY_MODE : fuse.S_IFREG | file.mode,
       links: file === undefined ? 2 : 1,
       uid: process.getuid!(),

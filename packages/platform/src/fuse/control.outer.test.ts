@@ -92,11 +92,11 @@ describe('control files over FUSE', function () {
     server = null;
   });
 
-  it('are a directory for ls, find and stat, with modes and sizes', async () => {
+  it('are a directory for ls, find and stat, with modes, and sizes of 0 as in /proc', async () => {
     const { out } = await shell('ls; find . -type d | sort; stat -c "%A %s" . version trigger tuning/level', at);
     assert.equal(
       out,
-      'broken\nbusy\nclock\nlarge\nslow\ntrigger\ntuning\nversion\n.\n./tuning\ndrwx------ 0\n-r-------- 7\n--w------- 0\n-rw------- 2\n',
+      'broken\nbusy\nclock\nlarge\nslow\ntrigger\ntuning\nversion\n.\n./tuning\ndrwx------ 0\n-r-------- 0\n--w------- 0\n-rw------- 0\n',
     );
   });
 
@@ -106,6 +106,16 @@ describe('control files over FUSE', function () {
       at,
     );
     assert.equal(out, 'mars 1\nend\nxxxend\n300005\nmarstest\n', err);
+  });
+
+  it('are complete for programs that look at the size first, although they grow meanwhile', async () => {
+    let lines = 1;
+    world.files.add('growing', { mode: 0o400, read: () => 'a line\n'.repeat(lines++ * 100) });
+    const { out } = await shell(
+      `node -e "const fs = require('fs'); for (let i = 0; i < 20; i++) { const t = fs.readFileSync('growing', 'utf8'); if (!t.endsWith('line\\n') || t.length % 700) console.log('cut', t.length); }"; cp growing ${dir.file('grown')}; rm -f x`,
+      at,
+    );
+    assert.equal(out, '');
   });
 
   it('show a new state to each reader, and one state to one reader', async () => {
