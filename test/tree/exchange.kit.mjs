@@ -21,7 +21,11 @@ export class SimDaemon {
     this.host = host;
     this.store = openStore(host, { program });
     const { clock } = this.store;
-    this.net = peerNetOf(host, { clock, facts: factsOf(this.store), mayDial, log });
+    const dialed = [];
+    const noted = (from, ip) => dialed.push(ip) > 0 && mayDial(from, ip);
+    this.net = peerNetOf(host, { clock, facts: factsOf(this.store), mayDial: noted, log });
+    /** Addresses to which a connection was tried. */
+    this.dialed = dialed;
     this.exchange = new TreeExchange({
       store: this.store,
       files: host.files,

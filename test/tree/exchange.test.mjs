@@ -197,7 +197,9 @@ describe('the exchange of facts', () => {
     await world.advance(1_000);
     assert.equal(a.net.channels.length, 1);
     third.store.write('userspace/too-late', '1');
+    a.dialed.length = b.dialed.length = 0;
     await world.advance(20_000);
+    assert.deepEqual([a.dialed, b.dialed], [[], []], 'nobody knocks at a host that has gone');
     assert.equal(a.store.snapshot.value('userspace/too-late'), null);
   });
 

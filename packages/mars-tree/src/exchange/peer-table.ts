@@ -117,8 +117,9 @@ export class PeerTable implements Iterable<Peer> {
 
   private drop(peer: Peer): void {
     this.peers.delete(peer.host);
-    peer.isLinkStarted = false;
     peer.link?.stop();
+    // It must not be started again when its connection has closed.
+    peer.link = null;
     peer.giveUp(Infinity);
     for (const session of [...this.sessions]) if (session.peer === peer) session.line.close();
   }
