@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { ErrorCode } from '@mars/brick-core';
+import { errnoOf, machineError } from '../errors.js';
 
 /** In the environment of a detached process: the descriptor over which it reports, once, how its start went. */
 const REPORT_FD_VARIABLE = 'MARS_REPORT_FD';
@@ -25,9 +27,10 @@ export type DetachResult =
 /**
  * Starts a process that has nothing of ours: a session of its own, no inherited input or output, `/` as working directory. It reports
  * once, with {@link reportStart}, and the pipe for that is closed then.
+ * @throws MarsError FILE_IO when it cannot have a log
  */
 export function startDetached({ script, args, stderrPath, timeoutMs }: DetachOptions): Promise<DetachResult> {
-  const stderr = openSync(stderrPath, 'a', 0o600);
+  const stderr = openLog(stderrPath);
   const child = spawn(process.execPath, [script, ...args], {
     detached: true,
     cwd: '/',
@@ -63,6 +66,14 @@ export function startDetached({ script, args, stderrPath, timeoutMs }: DetachOpt
       setImmediate(() => setImmediate(() => !isReported && done({ kind: 'ended', code, signal })));
     });
   });
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, 'a', 0o600);
+  } catch (cause) {
+    throw machineError(ErrorCode.FILE_IO, { action: `open the log ${path}`, errno: errnoOf(cause), path, cause });
+  }
 }
 
 /** Tells the process that has detached us how the start went. Harmless when nobody has. */

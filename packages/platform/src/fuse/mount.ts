@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync, lstatSync, readFileSync, rmSync } from 'node:fs';
-import { ENOTCONN, EPERM, ErrorCode } from '@mars/brick-core';
+import { EACCES, EINVAL, ENOTCONN, EPERM, ErrorCode } from '@mars/brick-core';
 import { errnoOf, machineError } from '../errors.js';
 import { native, nativeReason } from '../native.js';
 import { FUSERMOUNT_TIMEOUT_MS } from './limits.js';
@@ -35,7 +35,7 @@ export async function mountFuse(dir: string, options: MountOptions): Promise<Fus
   const ids = `user_id=${process.getuid!()},group_id=${process.getgid!()}`;
   const fd = native.mountFuse(dir, `fuse.${options.name}`, options.name, `rootmode=40000,${ids}${other}`);
   if (fd >= 0) return { fd, dir, unmount: () => unmountDirectly(dir) };
-  if (fd !== -EPERM) throw mountError(dir, fd);
+  if (fd !== -EPERM && fd !== -EACCES) throw mountError(dir, fd);
   return { fd: await mountWithHelper(dir, options), dir, unmount: () => unmountWithHelper(dir) };
 }
 
@@ -73,9 +73,8 @@ export async function clearControlDirectory(dir: string): Promise<'dead mount' |
 }
 
 async function unmountDirectly(dir: string): Promise<void> {
-  const EINVAL = -22;
   const status = native!.unmountNow(dir);
-  if (status < 0 && status !== EINVAL)
+  if (status < 0 && status !== -EINVAL)
     throw machineError(ErrorCode.FILE_IO, { action: `unmount ${dir}`, errno: status, path: dir });
 }
 
