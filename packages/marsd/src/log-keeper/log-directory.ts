@@ -45,7 +45,7 @@ export class LogDirectory {
     for (const { name, kind } of this.files.readDir(this.path) ?? []) {
       const log = kind === 'file' && LOG.pattern.test(name) ? LOG.read(name) : null;
       const stat = log === null ? null : this.files.stat(this.pathOf(log));
-      if (log !== null && stat !== null) found.push({ ...log, sizeBytes: stat.sizeBytes, ...this.leftAt(name) });
+      if (log !== null && stat !== null) found.push({ ...log, sizeBytes: stat.sizeBytes });
     }
     return found;
   }
@@ -75,20 +75,6 @@ export class LogDirectory {
     }
     crashPoint('keeper.log-created');
     await this.files.syncDir(this.path);
-  }
-
-  /**
-   * Notes, durably, how far a log that cannot be written any more had become durable: what is behind that will stand in the next
-   * one, so a torn end is no damage. A name with a dot in front is nobody else's business.
-   */
-  async leave(log: LogName, atPos: number): Promise<void> {
-    this.write(leftName(LOG.format(log)), String(atPos));
-    await this.files.syncDir(this.path);
-  }
-
-  private leftAt(name: string): { leftAtPos?: number } {
-    const atPos = Number(this.files.readLink(this.linkPath(leftName(name))) ?? NaN);
-    return Number.isSafeInteger(atPos) ? { leftAtPos: atPos } : {};
   }
 
   /** What stands in the log now is there for good: the death of a process leaves bytes that a power cut could still take. */
@@ -165,7 +151,6 @@ export class LogDirectory {
     const goes = old.sort((a, b) => a.sequence - b.sequence).slice(0, Math.max(0, old.length - keep));
     for (const log of goes) {
       this.files.unlink(this.pathOf(log));
-      if (log.leftAtPos !== undefined) this.files.unlink(this.linkPath(leftName(LOG.format(log))));
       const version = this.linkPath(this.versionName(log.sequence));
       if (log.sequence < below - 1 && this.files.readLink(version) !== null) this.files.unlink(version);
     }
@@ -194,8 +179,4 @@ export class LogDirectory {
     this.files.symlink(value, temporary);
     this.files.rename(temporary, path);
   }
-}
-
-function leftName(log: string): string {
-  return `.left-${log}`;
 }

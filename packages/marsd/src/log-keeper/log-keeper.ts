@@ -69,9 +69,6 @@ export interface LogKeeperOptions {
 /** recovering: the device is not there yet. logging: it is. closed: for good. */
 export type KeeperState = 'idle' | 'recovering' | 'logging' | 'closed';
 
-/** States of a logger whose log does not work (`emergency.ts` of the logger). */
-const LOG_HAS_FAILED: readonly string[] = ['held', 'failing', 'draining', 'bypass-waiting'];
-
 /**
  * Keeps the logs of a stack with a `trans-logger`, without any cluster: brings whatever a crash left to an empty log, then keeps the
  * links up to date, rotates, and removes what nobody needs. What is to be done is decided in `@mars/strategy`; this is the hand.
@@ -398,22 +395,11 @@ export class LogKeeper {
     const isThere = logs.some(({ sequence, sizeBytes }) => sequence === wanted.sequence && sizeBytes === 0);
     const present = logs.find(({ sequence }) => sequence === current.sequence);
     if (!isThere && !this.isFull(present?.sizeBytes ?? 0)) return;
-    await this.noteIfLeft(current);
     if (!isThere) await this.directory.create(wanted);
     else await this.directory.makeDurable(wanted);
     this.options.log.info({ dir: this.options.dir, log: LOG.format(wanted) }, 'the next log is opened');
     this.open = [current, wanted];
     await this.applyLogs();
-  }
-
-  /** The next log is not a rotation but a way out: the logger will log again there what this one has not made durable. */
-  private async noteIfLeft(log: LogName): Promise<void> {
-    const state = String(this.heard.get('state') ?? '');
-    if (!LOG_HAS_FAILED.includes(state)) return;
-    const [sequence, durableEnd] = String(this.heard.get('log') ?? '')
-      .split(',')
-      .map(Number);
-    if (sequence === log.sequence) await this.directory.leave(log, durableEnd!);
   }
 
   /** Is a log of that length to be followed by another one? */

@@ -27,8 +27,8 @@ const STOPS: Readonly<Record<StopReason, readonly [what: string, remedy: string]
     'Put a good copy of the log back, or accept an inconsistent disk with "force".',
   ],
   gap: [
-    'LOG is damaged at its end, and a later log holds records',
-    'Put a good copy of it back, or move the later logs away and lose what is in them.',
+    'LOG ends in front of what was published as durable, and a later log holds records',
+    'Put a good copy of it back. Accepting it with "force" cuts it and goes on with the later logs, so what it lacks is missing in the middle; moving those away first loses them, but keeps the disk as it was at one moment.',
   ],
 };
 

@@ -19,7 +19,7 @@ class Story {
     for (const line of given) this.learn(line);
   }
 
-  /** `log 3 a 8192 good=4180 torn-record left=596`, `replay 3 a 4180+596`, `version 8192`, `force`, `me b` */
+  /** `log 3 a 8192 good=4180 torn-record`, `replay 3 a 4180+596`, `version 8192`, `force`, `me b` */
   private learn(line: string): void {
     const [word, ...rest] = line.split(' ');
     if (word === 'me') this.facts.me = rest[0]!;
@@ -39,9 +39,8 @@ class Story {
     };
   }
 
-  private learnLog([sequence, host, size, good, reason, left]: string[]): void {
-    const leftAt = left === undefined ? {} : { leftAtPos: Number(left.slice('left='.length)) };
-    const log = { sequence: Number(sequence), host: host!, sizeBytes: Number(size), ...leftAt };
+  private learnLog([sequence, host, size, good, reason]: string[]): void {
+    const log = { sequence: Number(sequence), host: host!, sizeBytes: Number(size) };
     this.facts.logs.push(log);
     const goodEnd = good === undefined ? log.sizeBytes : Number(good.slice('good='.length));
     this.ends.set(LOG.format(log), { goodEnd, reason: reason ?? 'clean', mayCut: reason !== 'damaged' });

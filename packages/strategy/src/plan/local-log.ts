@@ -3,8 +3,6 @@ import type { LogName, ReplayPosition } from '@mars/mars-tree';
 /** A logfile that is here. */
 export interface LocalLog extends LogName {
   sizeBytes: number;
-  /** A log that could not be written any more was left here: everything behind this stands in the next one, too. */
-  leftAtPos?: number;
 }
 
 /** What somebody found who looked at a log from the replay position to its end (`scanLog` and `judgeTail` of the logger). */
@@ -68,7 +66,8 @@ export type LocalLogStep =
  * ```
  * Level-triggered: every step changes the facts, and whoever dies between two steps simply begins again. A byte in log N+1 is
  * proof that N is complete, because a logger makes N durable before it writes there; so a torn N with records in N+1 is damage.
- * The exception is a log that failed (2.8): where it was left is known, and what had not become durable was logged again in N+1.
+ * The exception is a log that failed (2.8): what had not become durable in N was logged again in N+1. Then N is good at least up to
+ * the length that was published as durable, and only behind that something is torn.
  *
  * Source: transaction-log.md 3.2, 3.3 [OURS]; symlink-tree.md 5.1, 6.4
  */
@@ -111,9 +110,10 @@ function replayStep(
   if (end === null && here.sizeBytes > fromPos) return { do: 'look', log, fromPos };
   const { goodEnd, reason, mayCut } = end ?? { goodEnd: here.sizeBytes, reason: 'clean', mayCut: true };
   const isTorn = goodEnd < here.sizeBytes;
-  const wasLeft = here.leftAtPos !== undefined && goodEnd >= here.leftAtPos;
-  if (isTorn && !wasLeft && later.some(({ sizeBytes }) => sizeBytes > 0)) return stop('gap', log);
-  if (isTorn && !wasLeft && !mayCut && !force) return stop('damaged', log);
+  const hasDurablePart = versionBytes !== null && goodEnd >= versionBytes;
+  const isFollowed = later.some(({ sizeBytes }) => sizeBytes > 0);
+  if (isTorn && !mayCut && !force) return stop('damaged', log);
+  if (isTorn && isFollowed && !hasDurablePart && !force) return stop('gap', log);
   if (goodEnd < posBytes + dirtyBytes && !force) return stop('lost', log);
   if (goodEnd > fromPos) return { do: 'replay', log, fromPos, toPos: goodEnd };
   return isTorn ? { do: 'cut', log, atPos: goodEnd, reason } : null;
