@@ -278,6 +278,23 @@ describe('the door of a member', function () {
     assert.equal(await b.talk(a), 'nodea heard hello');
   });
 
+  it('has few places for strangers of one address, and does not count joins as channels of a member', async () => {
+    const b = await cluster.join('nodeb', a);
+    const silent = await Promise.all(Array.from({ length: 40 }, () => openTls()));
+    await until(() => a.net.refusals['too-many'] >= 40 - 16);
+    assert.equal(await errorOrIn(b.connect(a)), 'PEER_REFUSED or closed');
+    silent.forEach((socket) => socket.destroy());
+    await until(() => a.net.pendingCount === 0);
+    const joins = [];
+    for (let i = 0; i < 80; i++) {
+      const stranger = strangerOf(cluster, 'nodeb', { kind: 'none' });
+      joins.push(await stranger.connect('nodea', a.address, 'join').catch((error) => error.details.reason));
+    }
+    assert.equal(joins.filter((join) => join === 'too-many').length, 80 - 16);
+    assert.equal(await b.talk(a), 'nodea heard hello');
+    joins.forEach((join) => join.close?.());
+  });
+
   it('closes on a member that sends nonsense', async () => {
     const b = await cluster.join('nodeb', a);
     const channel = await b.connect(a);
@@ -292,6 +309,14 @@ describe('the door of a member', function () {
     assert.equal(await b.talk(a), 'nodea heard hello');
   });
 });
+
+/** A crowd at the door keeps newcomers of the same address out for a moment. */
+function errorOrIn(promise) {
+  return promise.then(
+    () => 'in',
+    () => 'PEER_REFUSED or closed',
+  );
+}
 
 /** Somebody with other papers than a good host: it believes every certificate, unless it is `careful`. */
 function strangerOf(cluster, name, { credentials, careful, successions = [] }) {

@@ -171,6 +171,28 @@ describe('a channel', () => {
     assert.deepEqual(joining.stamps[1].seenNs, []);
   });
 
+  it('takes nothing but a hello from a stranger, whoever listens', async () => {
+    const { link, clock, a, b } = sessions();
+    b.on(NOTE, () => assert.fail('a message of a stranger'));
+    const refused = errorOf(welcome(b, { clock, me: hello('b'), admit: anybody, isMember: () => true }));
+    const greeting = Buffer.from('MARSwire\u0001\0\u0001\0');
+    a.sendGreeting(greeting);
+    a.send(NOTE, { text: '', number: 0 });
+    await link.run();
+    assert.match((await refused).message, /before the admission|left/);
+    assert.ok(link.b.isClosed);
+  });
+
+  it('ends with a stranger that talks too much, also when he joins', async () => {
+    const { a, b, link } = await open({ isMember: false });
+    b.on(NOTE, () => {});
+    const end = new Promise<MarsError | null>((resolve) => b.onClose(resolve));
+    for (let i = 0; i < 10; i++) a.send(NOTE, { text: 'x'.repeat(10_000), number: i });
+    await link.run();
+    assert.equal((await end)?.code, 'WIRE_PROTOCOL');
+    assert.ok(b.stats.receivedMessages < 8);
+  });
+
   it('tells a peer why it does not come in', async () => {
     const { link, clock, a, b } = sessions();
     const atA = errorOf(greet(a, { clock, me: hello('a'), admit: anybody, isMember: () => true }));

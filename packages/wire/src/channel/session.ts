@@ -357,8 +357,7 @@ export class Session implements Channel, FrameHandler {
     if (this.state === 'admitted') return void this.early.push(new Uint8Array(bytes));
     this.heartbeat.heard();
     try {
-      if (this.state === 'greeting' && this.receivedBytes > MAX_HANDSHAKE_BYTES)
-        throw protocolError('a greeting is too long');
+      if (!this.isMember && this.receivedBytes > MAX_HANDSHAKE_BYTES) throw protocolError('a stranger talks too much');
       const used = this.frames.feed(bytes);
       if (used < bytes.length && this.isOpen) this.early.push(new Uint8Array(bytes.subarray(used)));
     } catch (error) {

@@ -173,6 +173,11 @@ describe('descriptions of a peer', () => {
     assert.throws(() => define(described(1, 'x', []), define(described(0, 'x', []))), isProtocolError);
   });
 
+  it('are refused when a struct has an empty one inside', () => {
+    const remote = define(described(0, 'empty', []));
+    assert.throws(() => define(described(1, 'x', [['a', 6, 8, 0]]), remote), isProtocolError);
+  });
+
   it('may hold types of the future, whose values are skipped', () => {
     const remote = define(described(0, 'x', [['new', 200], ['old', 1]])); // prettier-ignore
     const out = new ByteWriter();
