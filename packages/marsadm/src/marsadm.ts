@@ -112,7 +112,8 @@ class Run {
     const session = new Session(world, line, out, daemon, tree, me, host, places);
     if (command.needsTree === false) return session;
     checkDirectory(world, places, out);
-    tree.load();
+    const named = line.resources?.[0] === 'all' || line.resources?.length === 0 ? null : line.resources;
+    tree.load(command.isNarrow && daemon.isLoaded ? named : null);
     this.checkHost(session, command);
     checkTreeVersion(session, command.name);
     const needsUuid = command.needsUuid ?? true;

@@ -9,6 +9,7 @@ import { Dying } from '../exit.js';
 export async function checkExistence(job: Job, waitForCluster: () => Promise<unknown>): Promise<Job> {
   const exists = (): boolean => job.snapshot.directory(paths.resource(job.resource)) !== null;
   if (exists()) return job;
+  job.tree.widen();
   await waitForCluster();
   if (exists()) return job;
   const { snapshot, host, resource } = job;

@@ -18,15 +18,23 @@ export async function requireStableSecondary(job: Job): Promise<void> {
     const wrong = whyUnstable(job);
     if (wrong === null) return;
     const isFinal = waitedMs >= mostMs || session.dryRun || !mayChange(job);
-    if (isFinal)
-      return job.refuseUnlessForced(
-        `role of host '${job.host}' for resource '${job.resource}' is not settled: ${wrong}`,
-      );
+    if (isFinal) return refuse(job, wrong);
     if (wrong !== said) out.say(`waiting: ${wrong}`);
     said = wrong;
     await session.sleep(LOOK_AGAIN_MS);
     job.look();
   }
+}
+
+function refuse(job: Job, wrong: string): void {
+  const { snapshot, resource, host } = job;
+  const isDesignated = snapshot.primary(resource) === host;
+  job.refuseUnlessForced(
+    `role of host '${host}' for resource '${resource}' is not settled: ${wrong}`,
+    ...(isDesignated
+      ? [`First: marsadm secondary ${resource}, or "marsadm primary ${resource}" on another member.`]
+      : []),
+  );
 }
 
 function whyUnstable(job: Job): string | null {

@@ -15,6 +15,7 @@ export function systemdPhase(title: string): Phase {
 
 export const attach: Command = {
   name: 'attach',
+  isNarrow: true,
   usage: 'RES',
   about: 'Lets MARS use the disk of the resource on this host.',
   resource: 'resource',
@@ -49,6 +50,7 @@ export const up: Command = {
 
 export const detach: Command = {
   name: 'detach',
+  isNarrow: true,
   usage: 'RES',
   about: 'Makes MARS release the disk of the resource on this host.',
   resource: 'resource',

@@ -43,6 +43,7 @@ function buttonCommand(button: Button, isOn: boolean, isGlobal: boolean): Comman
     usage: 'RES',
     about: `${isOn ? 'Permits' : 'Stops'} ${button.what}${isGlobal ? ', on all hosts' : ''}.`,
     resource: 'resource',
+    isNarrow: true,
     since: button.since,
     checks: needsSource ? ['a primary is designated and not in emergency mode (K)'] : [],
     writes: [`todo-${isGlobal ? '*' : 'HOST'}/${button.name} = ${isOn ? 1 : 0}`],

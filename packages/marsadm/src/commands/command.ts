@@ -43,6 +43,8 @@ export interface Command {
   readonly needsUuid?: boolean;
   /** Works without a tree at all. */
   readonly needsTree?: boolean;
+  /** Looks at nothing but the resources that are named, so the others need not be read. */
+  readonly isNarrow?: boolean;
   /** Its global phases also run on a host that takes part in no resource. */
   readonly isForEveryHost?: boolean;
   /** No separator line before each resource (log-*). */

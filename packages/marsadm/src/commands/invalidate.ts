@@ -48,6 +48,7 @@ export const invalidate: Command = {
 
 export const fakeSync: Command = {
   name: 'fake-sync',
+  isNarrow: true,
   usage: 'RES',
   about:
     'Declares the disk of this host to be equal to that of the primary, without looking. Only for disks that are known to be equal.',

@@ -7,6 +7,7 @@ const common = {
   usage: 'RES',
   resource: 'resource',
   helpLevel: 1,
+  isNarrow: true,
   checks: ['all members have replayed the log (K); it is older than 2 × --window (force); the last log always stays'],
   writes: ['.deleted: logs below the lowest number of all replay-* links, in ascending order; old version links'],
   force: 'does not look at the age',

@@ -7,6 +7,7 @@ import { onePhase, type Command } from './command.js';
 
 export const logPurgeAll: Command = {
   name: 'log-purge-all',
+  isNarrow: true,
   usage: 'RES',
   about:
     'Removes logs and version links of this host that nobody can come to any more, for example after a split brain.',
@@ -27,6 +28,7 @@ export const logPurgeAll: Command = {
 
 export const errPurgeAll: Command = {
   name: 'err-purge-all',
+  isNarrow: true,
   usage: 'RES',
   about: 'Forgets error messages, of this host and of a resource.',
   resource: 'resource',

@@ -8,6 +8,7 @@ const THRESHOLD_UNIT = 1_000_000_000;
 
 export const logRotate: Command = {
   name: 'log-rotate',
+  isNarrow: true,
   usage: 'RES',
   about: 'Lets the primary begin a new log. The daemon does so by itself when a log is large enough.',
   resource: 'resource',

@@ -10,6 +10,7 @@ import type { Command } from './command.js';
 
 export const resize: Command = {
   name: 'resize',
+  isNarrow: true,
   usage: 'RES [SIZE]',
   about: 'Makes a resource larger, while it is in use, after the disks of all members have grown.',
   resource: 'resource',
@@ -53,6 +54,8 @@ function check(job: Job): void {
   if (newSize < oldSize) job.refuse(`resource '${resource}' has ${oldSize} bytes already, and cannot become smaller`);
   if (possible > newSize)
     out.warn(`${possible - newSize} bytes (${humanNumber(possible - newSize)}) of the disks stay unused`);
+  if (newSize === oldSize)
+    out.warn(`resource '${resource}' has this size already: have the disks of all members grown?`);
   job.notes.set('size', newSize);
   session.result = { oldSize, possibleSize: possible, newSize };
 }

@@ -33,6 +33,7 @@ const oldName = { since: '0.1-36', helpLevel: 3, notes: ['Deprecated; the new na
 
 const setEmergencyLimit: Command = {
   name: 'set-emergency-limit',
+  isNarrow: true,
   aliases: ['emergency-limit'],
   usage: 'RES PERCENT',
   about: 'Stops the replication of a resource when less than this share of /mars is free; 0 = never for this reason.',
@@ -46,6 +47,7 @@ const setEmergencyLimit: Command = {
 
 const getEmergencyLimit: Command = {
   name: 'get-emergency-limit',
+  isNarrow: true,
   usage: 'RES',
   about: 'Prints the emergency limit of a resource, percent.',
   resource: 'resource',

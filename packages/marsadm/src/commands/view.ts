@@ -27,13 +27,16 @@ export const view: Command = {
   needsRoot: false,
   needsUuid: false,
   requires: 'nothing',
+  isNarrow: true,
   phases: onePhase(runView),
 };
 
 /** `view`, `view-NAME` and `viewNAME`; null = another command. Source: macros.md 1 */
 export function viewCommand(name: string): Command | null {
   if (!name.startsWith('view')) return null;
-  return name === 'view' ? view : { ...view, name };
+  if (name === 'view') return view;
+  // These facts are about all resources, whatever resource is named.
+  return { ...view, name, isNarrow: !/peers|resources|members|guests/.test(name) };
 }
 
 async function runView(job: Job): Promise<void> {

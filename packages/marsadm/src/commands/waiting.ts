@@ -18,6 +18,7 @@ export const waitConnect: Command = {
 
 export const waitUmountCommand: Command = {
   name: 'wait-umount',
+  isNarrow: true,
   usage: 'RES',
   about: 'Waits until nobody on this host uses the device.',
   resource: 'resource',
@@ -29,6 +30,7 @@ export const waitUmountCommand: Command = {
 
 export const waitResource: Command = {
   name: 'wait-resource',
+  isNarrow: true,
   usage: 'RES [is-|has-|todo-]NAME[-on|-off]',
   about: 'Waits for a condition: a led (is-, has-) or a switch (todo-, or nothing in front).',
   resource: 'resource',

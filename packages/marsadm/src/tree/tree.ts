@@ -12,6 +12,7 @@ import {
 import type { Output } from '../output.js';
 import { readText, type World } from '../world.js';
 import type { Daemon } from './daemon.js';
+import { NarrowFiles } from './narrow-files.js';
 
 export interface TreeOptions {
   world: World;
@@ -47,12 +48,14 @@ export class Tree {
   readonly triggers: string[] = [];
   private pending: Pending[] = [];
   private readonly clock: LamportClock;
+  private readonly narrow: NarrowFiles;
 
   constructor(private readonly options: TreeOptions) {
     const { world, daemon, root, me, log } = options;
     this.clock = new LamportClock(clockOf(world.clock, daemon));
+    this.narrow = new NarrowFiles(world.files, root);
     this.store = new TreeStore({
-      files: world.files,
+      files: this.narrow.files,
       clock: this.clock,
       root,
       me,
@@ -62,9 +65,21 @@ export class Tree {
     });
   }
 
-  /** @throws MarsError FILE_IO when the tree cannot be read */
-  load(): void {
+  /**
+   * @param resources the only ones that will be looked at; null = all. Only with a running daemon: without it, the newest stamp of the whole
+   * tree is the clock
+   * @throws MarsError FILE_IO when the tree cannot be read
+   */
+  load(resources: readonly string[] | null = null): void {
+    this.narrow.resources = resources === null ? null : new Set(resources);
     this.store.load();
+  }
+
+  /** From here on all resources are seen. */
+  widen(): void {
+    if (this.narrow.resources === null) return;
+    this.narrow.resources = null;
+    this.lookAtAll();
   }
 
   get snapshot(): TreeSnapshot {

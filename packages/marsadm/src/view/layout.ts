@@ -32,6 +32,7 @@ export function defaultLines(job: Job): string[] {
     statusLine(job, state),
     ...sizeHints(job, state),
     ...progressLines(job, state),
+    ...reasonLines(job, state),
     ...resourceErrors(job),
   ];
 }
@@ -71,6 +72,14 @@ function progressLines(job: Job, state: ResourceState): string[] {
   if (state.isPrimary || !state.isAttached) return [];
   if (!isUpToDate(state)) warnIfStuck(job);
   return [...(isSynced(state) ? [] : syncInfo(job)), ...(isUpToDate(state) ? [] : replInfo(job))];
+}
+
+/** [OURS] Why it does not go on, in the words of the daemon: only while not everything is as it should be. */
+function reasonLines(job: Job, state: ResourceState): string[] {
+  const isGood = ['Replicating', 'Replaying'].includes(replState(job, state)) && diskState(job, state) === 'UpToDate';
+  if (isGood || job.out.verbose > 1) return [];
+  const { resource, host } = job;
+  return messagesIn(job, `${paths.resource(resource)}/actual-${host}`, 'inf').map((line) => `     Reason: ${line}`);
 }
 
 /** Nothing has moved for a long time. */
