@@ -67,6 +67,8 @@ export class Appender {
   sentLsn = 0.5;
   writtenLsn = 0.5;
   durableLsn = 0.5;
+  /** The furthest that `writtenLsn` has ever been: everything up to here may have been answered. Being logged again lowers the others. */
+  answeredLsn = 0.5;
   /** Ends of the last requests that are answered when written, and when durable. */
   earlyLsn = 0.5;
   durableWantedLsn = 0.5;
@@ -128,7 +130,7 @@ export class Appender {
     this.isCompressing = (options.compression ?? 'none') !== 'none';
     this.current = slot;
     this.old = null;
-    this.sentLsn = this.writtenLsn = this.durableLsn = slot.baseLsn;
+    this.sentLsn = this.writtenLsn = this.durableLsn = this.answeredLsn = slot.baseLsn;
     this.earlyLsn = this.durableWantedLsn = this.flushWantedLsn = slot.baseLsn;
     this.isUrgent = this.isStalled = this.isSyncDue = false;
     this.oldest = this.underWay = 0;
@@ -377,6 +379,7 @@ export class Appender {
       if (write.isFua) this.durableUpTo(slot, write.endLsn);
       write = this.writes[this.oldest]!;
     }
+    if (this.writtenLsn > this.answeredLsn) this.answeredLsn = this.writtenLsn;
     if (this.faults.writebackBeforeDurable) this.tellDurable(this.current);
     if (this.writtenLsn > before) this.events.advanced();
   }
@@ -494,18 +497,19 @@ export class Appender {
     this.house.plug();
   }
 
-  /** Records that are not in the file for certain leave the log and the memory: nobody was told that they are there. */
-  discardUnwritten(): void {
+  /** Records that nobody was told of leave the log and the memory; what was answered stays, for a fresh log. */
+  discardUnanswered(): void {
     this.dropUnwritten();
+    const keepLsn = this.answeredLsn;
     for (const slot of [this.current, this.old]) {
       if (slot === null) continue;
-      for (let v = slot.last; v !== null && v.endLsn > this.writtenLsn; v = slot.last) {
+      for (let v = slot.last; v !== null && v.endLsn > keepLsn; v = slot.last) {
         slot.unlink(v);
         this.memory.remove(v);
       }
-      slot.endLsn = slot.sentLsn = Math.max(slot.baseLsn, Math.min(slot.endLsn, this.writtenLsn));
+      slot.endLsn = Math.max(slot.baseLsn, Math.min(slot.endLsn, keepLsn));
     }
-    this.sentLsn = this.writtenLsn;
+    this.sentLsn = this.current.endLsn;
   }
 
   /** One file alone has failed, so that a fresh one can take its volatile end over. */
@@ -537,7 +541,7 @@ export class Appender {
     this.current.state = 'done';
     if (this.old !== null) this.old.state = 'done';
     this.old = null;
-    const lsn = this.current.endLsn;
+    const lsn = Math.max(this.current.endLsn, this.answeredLsn);
     slot.begin(serial, lsn);
     this.sentLsn = this.writtenLsn = this.durableLsn = lsn;
     this.isStalled = false;

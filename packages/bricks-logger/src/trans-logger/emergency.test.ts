@@ -138,6 +138,29 @@ describe('TransLoggerBrick when the log cannot be written', () => {
     });
   });
 
+  describe('on-log-error: fail, twice', () => {
+    const kit = useLoggerKit({ 'on-log-error': 'fail' });
+
+    it('keeps what was answered early although the fresh log fails, too, and reports the old one until it stands in the new one', async () => {
+      await kit.answerOf({ op: 'write', posBytes: 0, data: block(1), flags: F_FUA });
+      await kit.answerOf({ op: 'write', posBytes: 0, data: block(2) });
+      failAll(kit.log(), 'write', -ENOSPC);
+      await kit.answerOf({ op: 'write', posBytes: 4096, data: block(3) });
+      kit.graph.add('log:2', 'test-log');
+      await kit.settle(kit.graph.press('log:2'));
+      failAll(kit.log(2), 'write', -ENOSPC);
+      kit.graph.connect({ consumer: 'logger', input: 'log', nr: 1 }, 'log:2');
+      await kit.runFor(3000);
+      assert.equal(kit.fact('state'), 'failing');
+      assert.equal((await kit.answerOf({ op: 'read', posBytes: 0, lenBytes: 512 })).data[0], 2);
+      assert.equal(
+        kit.fact('replay'),
+        '1,4180,0',
+        'the death of the process must not lose what only the old file holds',
+      );
+    });
+  });
+
   describe('on-log-error: bypass', () => {
     const kit = useLoggerKit({ 'on-log-error': 'bypass' });
 

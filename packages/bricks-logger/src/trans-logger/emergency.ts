@@ -164,7 +164,7 @@ export class Emergency {
   /** Who waits is told; what was answered early stays in memory, for a fresh log. */
   private fail(): void {
     this.gate.refuse(this.err);
-    this.log.discardUnwritten();
+    this.log.discardUnanswered();
     this.enter('failing');
   }
 

@@ -37,8 +37,6 @@ export class Gate {
   private refusal = 0;
   /** Largest payload of a record, bytes. */
   recordBytes = 4096;
-  /** Everything up to here may have been answered, so a flush must cover it. */
-  private answeredLsn = 0.5;
   private readonly waiting = new RequestQueue();
   private readonly early = new RequestQueue();
   private readonly durable = new RequestQueue();
@@ -63,7 +61,6 @@ export class Gate {
   }
 
   start(): void {
-    this.answeredLsn = this.log.writtenLsn;
     this.accept();
   }
 
@@ -126,11 +123,11 @@ export class Gate {
   flush(o: XioObject): void {
     this.counts.flushes.n++;
     const { log } = this;
-    if (log.durableLsn >= this.answeredLsn || this.faults.flushAtOnce) return this.house.ctx.loop.finish(o, 0);
+    if (log.durableLsn >= log.answeredLsn || this.faults.flushAtOnce) return this.house.ctx.loop.finish(o, 0);
     // What was answered and cannot become durable: the next log may take it over, this flush must not wait for that.
     if (this.refusal !== 0) return this.house.ctx.loop.finish(o, this.refusal);
     const ticket = stateOf(o, this.house.ctx.slot);
-    ticket.lsn = log.flushWantedLsn = this.answeredLsn;
+    ticket.lsn = log.flushWantedLsn = log.answeredLsn;
     this.flushes.push(o);
     this.house.plug();
   }
@@ -146,7 +143,6 @@ export class Gate {
   /** Answers whoever got what he waits for. */
   answer(): void {
     crashPoint('logger.before-answer');
-    if (this.log.writtenLsn > this.answeredLsn) this.answeredLsn = this.log.writtenLsn;
     this.answerUpTo(this.early, this.log.writtenLsn);
     this.answerUpTo(this.durable, this.faults.answerBeforeDurable ? this.log.writtenLsn : this.log.durableLsn);
     this.answerUpTo(this.flushes, this.log.durableLsn);

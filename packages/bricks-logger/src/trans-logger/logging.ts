@@ -258,7 +258,8 @@ export class Logging {
   private regulate(): void {
     const isPressed = this.isPressed;
     const isIdle = this.house.clock.nowUs - this.lastWriteUs >= IDLE_MS * 1000;
-    this.log.isUrgent = isPressed;
+    // A sync that nobody waits for is worth its price only when there is nothing durable left to write back.
+    this.log.isUrgent = isPressed && (this.mustHurry || this.writeback.isIdle);
     this.writeback.parallel = isPressed || isIdle ? this.params['writeback-parallel'] : 0;
     if (!isIdle && !this.isIdleTimerArmed && !this.memory.isEmpty) {
       this.isIdleTimerArmed = true;
@@ -266,8 +267,12 @@ export class Logging {
     }
   }
 
+  private get mustHurry(): boolean {
+    return this.phase === 'ending' || this.gate.isBlocked || this.emergency.state !== 'none';
+  }
+
   private get isPressed(): boolean {
-    if (this.phase === 'ending' || this.gate.isBlocked || this.emergency.state !== 'none') return true;
+    if (this.mustHurry) return true;
     if (2 * this.blocks.usedBytes >= this.blocks.limitBytes) return true;
     const oldest = (this.log.old ?? this.log.current).first;
     return oldest !== null && this.house.clock.nowUs - oldest.takenUs >= this.params['writeback-maxage'] * 1000;

@@ -101,11 +101,15 @@ export class Progress {
     const { old, current } = this.log;
     if (old !== null) {
       this.publish(old);
-      const isDone = old.isWrittenBack && this.flushedLsn >= old.endLsn;
-      if (!isDone && !this.faults.reportNewLogEarly) return;
+      if (!this.isDone(old) && !this.faults.reportNewLogEarly) return;
       this.events.logDone(old);
     }
     this.publish(current);
+  }
+
+  /** After a failure the old file is also needed until what was answered from it stands in the new one. */
+  private isDone(old: LogInput): boolean {
+    return old.isWrittenBack && this.flushedLsn >= old.endLsn && this.log.writtenLsn >= this.log.answeredLsn;
   }
 
   private publish(slot: LogInput): void {
