@@ -42,3 +42,4 @@ export { invariantOf, violation } from './logger/violation.js';
 export { bareKeeper } from './logger/bare-keeper.js';
 export { LOGGER_CRASH_POINTS, playCrashStory, type CrashStoryOptions, type StoryReport } from './logger/crash-story.js';
 export type { Keeper, LoggerSettings, RunningLogger } from './logger/keeper.js';
+export { drawAnswerToTrouble, drawTrouble } from './logger/trouble.js';

@@ -89,7 +89,9 @@ class BareKeeper implements RunningLogger {
   }
 
   private async cut(serial: number, sizeBytes: number): Promise<void> {
-    if ((this.sizeOf(serial + 1) ?? 0) > 0)
+    const hasSuccessor = (this.sizeOf(serial + 1) ?? 0) > 0;
+    // Only a log that failed while it was written may be torn in front of another one, which then repeats what is lost.
+    if (hasSuccessor && !this.settings.mayFail)
       throw stuck(`log ${serial} has a torn tail, and its successor is not empty`);
     const { files } = this.host;
     const file = await files.open(this.pathOf(serial), { write: true });
@@ -145,13 +147,22 @@ class BareKeeper implements RunningLogger {
   }
 
   rotate(): Promise<void> {
-    this.jobs = this.jobs.then(async () => {
+    const rotated = this.jobs.then(async () => {
       const free = this.slots.indexOf(null);
       if (free < 0 || this.isStopping) return;
-      this.serial = await this.createLog(this.serial + 1);
-      await this.wireLog(this.serial, free);
+      await this.wireLog(await this.createLog(this.serial + 1), free);
     });
-    return this.jobs;
+    // A log that cannot be made now does not keep the next publication from happening.
+    this.jobs = rotated.catch(() => {});
+    return rotated;
+  }
+
+  private async rotateIfPossible(): Promise<void> {
+    try {
+      await this.rotate();
+    } catch (error) {
+      if (!this.settings.mayFail) throw error;
+    }
   }
 
   clientFact(name: string): unknown {
@@ -180,10 +191,11 @@ class BareKeeper implements RunningLogger {
 
   private async wireLog(serial: number, nr: number): Promise<void> {
     const name = `log-${serial}`;
-    this.slots[nr] = name;
-    this.graph.add(name, 'aio', { path: this.pathOf(serial) });
+    if (!this.graph.has(name)) this.graph.add(name, 'aio', { path: this.pathOf(serial) });
     await this.graph.press(name);
     this.graph.connect({ consumer: 'logger', input: 'log', nr }, name);
+    this.slots[nr] = name;
+    this.serial = serial;
   }
 
   private loggerHasReported(value: unknown): void {
@@ -218,7 +230,7 @@ class BareKeeper implements RunningLogger {
     if (settings.rotateBytes === 0) return;
     host.loop.after(5, null, () => {
       if (!this.graph.has('logger')) return;
-      if ((this.sizeOf(this.serial) ?? 0) >= settings.rotateBytes) host.run(() => this.rotate());
+      if ((this.sizeOf(this.serial) ?? 0) >= settings.rotateBytes) host.run(() => this.rotateIfPossible());
       this.watchSize();
     });
   }

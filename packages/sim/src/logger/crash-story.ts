@@ -15,6 +15,11 @@ export interface CrashStoryOptions {
   /** Changes what was drawn. */
   settings?: (drawn: LoggerSettings, random: SeededRandom) => void;
   crashes?: number;
+  /**
+   * Called whenever the device has come up: puts faults into the disk, which are gone after the next crash. Clients are told of errors, then,
+   * and a log that does not work is followed by a fresh one after a while.
+   */
+  trouble?: (host: SimHost, random: SeededRandom) => void;
 }
 
 /** What a story has seen, so that tests can tell that it looked at anything at all. */
@@ -27,6 +32,8 @@ export interface StoryReport {
 type LoggerCounts = DiskWatch['judge']['counts'];
 
 const LOGS = '/mars/resource-r';
+/** States of a logger whose log does not work: only a fresh log helps. */
+const HELD = ['held', 'failing'];
 /** A device that recovers or stops longer than that has stopped for good. */
 const PATIENCE = { maxVirtualMs: 60_000, maxEvents: 400_000 } as const;
 /** Crash points of logger and replay; a name that nobody reaches any more is found by the test of the scenario. */
@@ -64,6 +71,9 @@ class CrashStory {
   private running: RunningLogger | null = null;
   private rotations = 0;
   private disarm: () => void = () => {};
+  private isEnding = false;
+  /** The faults of this life have been put in. */
+  private isInTrouble = false;
 
   constructor(
     private readonly world: World,
@@ -71,6 +81,7 @@ class CrashStory {
   ) {
     const { random } = world;
     this.settings = drawSettings(random);
+    this.settings.mayFail = options.trouble !== undefined;
     options.settings?.(this.settings, random);
     const { places, deviceBytes } = this.settings;
     this.host = world.addHost('a', {
@@ -106,6 +117,8 @@ class CrashStory {
   /** The rest of the story: recovery, some work, a clean stop, and a start that finds nothing to do. */
   async end(): Promise<void> {
     const { world } = this;
+    this.isEnding = true;
+    if (this.options.trouble !== undefined) await this.die('power');
     await this.settle();
     await world.advance(world.random.float() * 30);
     await this.stopCleanly();
@@ -147,6 +160,7 @@ class CrashStory {
       flush: random.int(3) * 6,
       fua: [0, 10, 50][random.int(3)]!,
       pause: random.int(2) * 3,
+      errors: this.options.trouble !== undefined && !this.isEnding,
       seed: random.int(1e6),
     };
     return { ...this.settings, client };
@@ -168,13 +182,24 @@ class CrashStory {
   }
 
   private mayRotate(): boolean {
-    return this.running !== null && this.world.random.int(4000) === 0;
+    if (this.running === null) return false;
+    if (!this.isInTrouble && !this.client.needsSurvey) {
+      this.isInTrouble = true;
+      this.options.trouble?.(this.host, this.world.random);
+    }
+    const isHeld = HELD.includes(String(this.running.loggerFact('state')));
+    return this.world.random.int(isHeld ? 100 : 1000) === 0;
   }
 
   private async rotate(): Promise<void> {
     this.rotations++;
-    const { running } = this;
-    this.host.run(() => running!.rotate());
+    const { running, host, options } = this;
+    const { life } = host;
+    host.run(() =>
+      running!.rotate().catch((error: unknown) => {
+        if (options.trouble === undefined && !life.isOver) throw error;
+      }),
+    );
     await this.world.run({ until: () => true });
   }
 
@@ -182,7 +207,11 @@ class CrashStory {
     const { world, host } = this;
     host.crash(kind);
     this.disarm();
+    host.disk.faults.clear();
+    this.isInTrouble = false;
     this.running = null;
+    // What a failed sync has lost stands in the page cache until that forgets it, and no later process can know.
+    if (this.options.trouble !== undefined) this.watch.evict();
     this.watch.crashed();
     this.client.needsSurvey = true;
     await world.advance(world.random.float() * 3);
@@ -217,5 +246,12 @@ function drawSettings(random: SeededRandom): LoggerSettings {
   };
   const client = { longest: ['4K', '16K', '64K'][random.int(3)]!, rest: '30ms' };
   const places = { logs: LOGS, data: '/dev/vda', host: 'a' };
-  return { places, deviceBytes, logger, client, rotateBytes: [0, 32 * 1024, 200 * 1024][random.int(3)]! };
+  return {
+    places,
+    deviceBytes,
+    logger,
+    client,
+    rotateBytes: [0, 32 * 1024, 200 * 1024][random.int(3)]!,
+    mayFail: false,
+  };
 }

@@ -97,6 +97,12 @@ export class DiskWatch implements DiskObserver, LoggerTruth {
     return contentOf(this.bytes, 0, sector);
   }
 
+  /** The page cache forgets everything that it believes to be on the disk. */
+  evict(): void {
+    this.dataInode()?.data?.evict();
+    for (const inode of this.dirInode()?.names?.values() ?? []) inode.data?.evict();
+  }
+
   /** The host has just died. */
   crashed(): void {
     this.judge.crashed((serial) => {
@@ -109,7 +115,8 @@ export class DiskWatch implements DiskObserver, LoggerTruth {
   }
 
   private dataWritten(pos: number, len: number, bytes: Uint8Array | null): void {
-    for (let at = 0; at < len; at += SECTOR_BYTES) {
+    // A write that fails may end inside a sector, which then holds neither old nor new data until it is written again.
+    for (let at = 0; at + SECTOR_BYTES <= len; at += SECTOR_BYTES) {
       const sector = (pos + at) / SECTOR_BYTES;
       const content = bytes === null ? NOBODY : contentOf(bytes, at, sector);
       this.guard(() => this.judge.dataWritten(sector, content));

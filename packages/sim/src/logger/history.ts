@@ -15,6 +15,8 @@ export interface ClientWrite {
   /** Infinity until it was answered well; for good when it failed: then it may be there or not. */
   answeredAt: number;
   outcome: 'under way' | 'good' | 'failed';
+  /** The client was told that it failed. */
+  isRefused: boolean;
   /** The client was told, or has seen after a crash, that it is there for ever. */
   isDurable: boolean;
   /** Sectors of it that stand in records of the log files, as written. */
@@ -41,6 +43,7 @@ const NEVER: ClientWrite = {
   issuedAt: 0,
   answeredAt: 0,
   outcome: 'good',
+  isRefused: false,
   isDurable: true,
   loggedSectors: 0,
   durableSectors: 0,
@@ -85,6 +88,7 @@ export class ClientHistory {
       issuedAt: ++this.now,
       answeredAt: Infinity,
       outcome: 'under way',
+      isRefused: false,
       isDurable: false,
       loggedSectors: 0,
       durableSectors: 0,
@@ -103,6 +107,7 @@ export class ClientHistory {
 
   failWrite(write: ClientWrite): void {
     write.outcome = 'failed';
+    write.isRefused = true;
   }
 
   issueFlush(): ClientFlush {

@@ -287,7 +287,8 @@ describe('LoggerJudge', () => {
     const [one, two] = [stage.write(0), stage.write(1)];
     const first = stage.record(1, one);
     stage.append(1, first);
-    breaks(10, () => stage.judge.logWritten(1, 0, first));
+    stage.judge.logWritten(1, 0, first);
+    breaks(10, () => stage.judge.logWritten(1, 8, first));
     breaks(10, () => stage.append(1, stage.record(1, two, 1, 1, 3)));
     const other = new Stage();
     breaks(10, () => other.append(1, other.record(1, other.write(0), 0, 1, 2)));

@@ -1,4 +1,4 @@
-import { NOBODY } from '../front/sector-stamp.js';
+import { GARBAGE, NOBODY } from '../front/sector-stamp.js';
 import { ClientHistory, text, type ClientFlush, type ClientRead, type ClientWrite } from './history.js';
 import { LogBook, type BookRecord, type ReadContent } from './log-book.js';
 import { violation } from './violation.js';
@@ -44,6 +44,8 @@ export class LoggerJudge {
   private readonly versions: ClientWrite[][];
   /** Files that had bytes when this life began, or whose successor is published: nothing may be added. */
   private readonly closed = new Set<number>();
+  /** Records of writes that were refused, in logs that nobody will replay again. */
+  private readonly abandoned = new Set<BookRecord>();
   /** Records whose effect on the data device has been checked, per log. */
   private readonly checked = new Map<number, number>();
 
@@ -184,12 +186,13 @@ export class LoggerJudge {
     this.published = null;
     this.history.crash();
     if (this.history.isPlain) return;
-    let hasLostEnd = false;
+    let lost: BookRecord | undefined;
     for (const book of [...this.books.values()].sort((a, b) => a.serial - b.serial)) {
-      const gone: BookRecord[] = hasLostEnd ? book.loseAll() : this.survived(book, survivor(book.serial));
-      this.forget(gone);
-      hasLostEnd ||= gone.length > 0;
+      const gone: BookRecord[] = isBehind(lost, book) ? book.loseAll() : this.survived(book, survivor(book.serial));
+      // Whoever was told that his write failed does not miss it.
+      lost = gone.find(({ write }) => !write.isRefused) ?? (book.records.length > 0 ? undefined : lost);
     }
+    this.countAnew();
     this.checkDurableSurvived();
     this.checkDataIsLogged();
   }
@@ -234,21 +237,30 @@ export class LoggerJudge {
   private book(serial: number): LogBook {
     let book = this.books.get(serial);
     if (book === undefined) {
+      // What is durable by now need not be logged again.
+      this.refreshAll();
       book = new LogBook(serial, this.history, this.contentOf, (record) => this.logged(record));
       this.books.set(serial, book);
     }
     return book;
   }
 
-  private logged({ first, count, write, serial }: BookRecord): void {
+  private logged(record: BookRecord): void {
+    const { write, serial } = record;
     this.counts.records++;
-    write.loggedSectors += count;
     for (const other of this.books.values()) {
       const isInOrder =
-        other.serial < serial ? other.lastNr <= write.nr : (other.records[0]?.write.nr ?? write.nr) >= write.nr;
+        other.serial < serial
+          ? other.lastNr <= write.nr || write.loggedSectors > 0
+          : (other.records[0]?.write.nr ?? write.nr) >= write.nr;
       if (other.serial !== serial && other.records.length > 0 && !isInOrder)
         throw violation(2, `${text(write)} stands in log ${serial}, write ${other.lastNr} in log ${other.serial}`);
     }
+    this.count(record);
+  }
+
+  private count({ first, count, write }: BookRecord): void {
+    write.loggedSectors = Math.max(write.loggedSectors, first + count - write.first);
     for (let sector = first; sector < first + count; sector++) this.insertVersion(sector, write);
   }
 
@@ -257,12 +269,11 @@ export class LoggerJudge {
     const list = this.versions[sector]!;
     let at = list.length;
     while (at > 0 && list[at - 1]!.nr > write.nr) at--;
-    list.splice(at, 0, write);
+    if (list[at - 1] !== write) list.splice(at, 0, write);
   }
 
   private refresh(book: LogBook): void {
-    for (const { write, count } of book.becameDurable(this.truth.logDurableBytes(book.serial, book.durable)))
-      write.durableSectors += count;
+    for (const record of book.becameDurable(this.truth.logDurableBytes(book.serial, book.durable))) noteDurable(record);
   }
 
   private refreshAll(): void {
@@ -310,14 +321,34 @@ export class LoggerJudge {
     for (const book of this.books.values()) {
       if (book.serial >= serial) continue;
       this.checkWrittenBack(book, book.records.length, 11);
+      if (!this.closed.has(book.serial)) this.abandonRefused(book);
       this.closed.add(book.serial);
+    }
+  }
+
+  /** Nobody will replay this log again: what stands in it of writes that were refused is gone. */
+  private abandonRefused(book: LogBook): void {
+    for (const record of book.records) {
+      const { write, first, count } = record;
+      if (!write.isRefused || this.isRepeatedAfter(record)) continue;
+      this.abandoned.add(record);
+      for (let sector = first; sector < first + count; sector++) {
+        // Unless it was written back before the log failed.
+        if (this.truth.dataContent(sector, 'written') === write.content) continue;
+        const list = this.versions[sector]!;
+        const at = list.lastIndexOf(write);
+        if (at >= 0) list.splice(at, 1);
+      }
     }
   }
 
   /** Each of the first `count` records is on the data device for good, or something newer is. */
   private checkWrittenBack(book: LogBook, count: number, inv: 4 | 11): void {
     for (let i = this.checked.get(book.serial) ?? 0; i < count; i++) {
-      const { first, count: sectors, write, end } = book.records[i]!;
+      const record = book.records[i]!;
+      const { first, count: sectors, write, end } = record;
+      if (this.abandoned.has(record)) continue;
+      if (inv === 11 && (write.isRefused || this.isRepeatedAfter(record))) continue;
       for (let sector = first; sector < first + sectors; sector++) {
         for (const image of ['written', 'durable'] as const) {
           const content = this.truth.dataContent(sector, image);
@@ -331,6 +362,15 @@ export class LoggerJudge {
       }
       this.checked.set(book.serial, i + 1);
     }
+  }
+
+  /** The log failed behind this record, and a fresh one has it, too: that one counts. */
+  private isRepeatedAfter({ serial, write, first }: BookRecord): boolean {
+    for (const book of this.books.values()) {
+      if (book.serial <= serial) continue;
+      if (book.records.some((r) => r.write === write && r.first <= first && first < r.first + r.count)) return true;
+    }
+    return false;
   }
 
   /** The newest version with this content. */
@@ -355,15 +395,20 @@ export class LoggerJudge {
     return book.survivedAs(new Uint8Array(0));
   }
 
-  private forget(gone: readonly BookRecord[]): void {
-    for (const { write, first, count } of gone) {
-      write.loggedSectors -= count;
-      write.durableSectors = Math.min(write.durableSectors, write.loggedSectors);
-      for (let sector = first; sector < first + count; sector++) {
-        const list = this.versions[sector]!;
-        const at = list.lastIndexOf(write);
-        if (at >= 0) list.splice(at, 1);
-      }
+  /** After a crash: what the clients of this life had written stands in the logs as far as it has survived. */
+  private countAnew(): void {
+    const { writes, firstNrOfLife } = this.history;
+    for (let nr = firstNrOfLife; nr < writes.length; nr++) writes[nr]!.loggedSectors = writes[nr]!.durableSectors = 0;
+    for (const list of this.versions) {
+      const from = list.findIndex((write) => write.nr >= firstNrOfLife);
+      if (from >= 0) list.length = from;
+    }
+    for (const book of [...this.books.values()].sort((a, b) => a.serial - b.serial)) {
+      book.records.forEach((record, i) => {
+        if (record.write.nr < firstNrOfLife || this.abandoned.has(record)) return;
+        this.count(record);
+        if (i < book.durableRecords) noteDurable(record);
+      });
     }
   }
 
@@ -380,8 +425,19 @@ export class LoggerJudge {
   private checkDataIsLogged(): void {
     for (let sector = 0; sector < this.history.sectorCount; sector++) {
       const content = this.truth.dataContent(sector, 'written');
-      if (content === NOBODY || this.versionOf(sector, content) !== undefined) continue;
+      if (content === NOBODY || content === GARBAGE || this.versionOf(sector, content) !== undefined) continue;
       throw violation(7, `after the crash sector ${sector} holds write ${content}, which is in no log`, { sector });
     }
   }
+}
+
+/** Is a hole between what was lost and what this log begins with? A fresh log after a failure repeats what the old one may lack. */
+function isBehind(lost: BookRecord | undefined, book: LogBook): boolean {
+  const next = book.records[0];
+  if (lost === undefined || next === undefined) return false;
+  return next.write.nr > lost.write.nr || (next.write === lost.write && next.first > lost.first);
+}
+
+function noteDurable({ write, first, count }: BookRecord): void {
+  write.durableSectors = Math.max(write.durableSectors, first + count - write.first);
 }

@@ -12,6 +12,8 @@ export interface LoggerSettings {
   client: Record<string, unknown>;
   /** Bytes of a logfile at which the keeper rotates by itself; 0 = never. */
   rotateBytes: number;
+  /** Logs and devices may fail in this story. */
+  mayFail: boolean;
 }
 
 /** A logged device that is up, with its client on top. */

@@ -40,6 +40,8 @@ export class LogBook {
   durableRecords = 0;
   /** Size of the file. */
   sizeBytes = 0;
+  /** Sectors of the last write that stand in this file. */
+  private lastSectors = 0;
   private area: LogArea = areaOf(new Uint8Array(FIRST_ROOM_BYTES));
   private ahead: Piece[] = [];
   private readonly decoder = new RecordDecoder();
@@ -57,16 +59,23 @@ export class LogBook {
 
   /** INV-10: a file only grows, and records are complete, gap-free and numbered from 1. */
   wrote(pos: number, bytes: Uint8Array): void {
-    if (pos < this.durable)
-      throw this.broken(`its bytes from ${pos} on are written again; ${this.durable} are durable`);
-    if (pos < this.parsed)
-      throw this.broken(`its records from ${pos} on are written again; they end at ${this.parsed}`);
+    // A write that failed is repeated with the same bytes: that modifies nothing.
+    if (pos < this.parsed && !this.isSame(pos, bytes))
+      throw this.broken(
+        `it gets other bytes from ${pos} on; its records end at ${this.parsed}, ${this.durable} are durable`,
+      );
     this.reserve(pos + bytes.length);
     this.area.bytes.set(bytes, pos);
     this.sizeBytes = Math.max(this.sizeBytes, pos + bytes.length);
     this.ahead.push({ pos, end: pos + bytes.length });
     this.join();
     this.parse();
+  }
+
+  private isSame(pos: number, bytes: Uint8Array): boolean {
+    const end = Math.min(this.parsed, pos + bytes.length);
+    for (let at = pos; at < end; at++) if (this.area.bytes[at] !== bytes[at - pos]) return false;
+    return true;
   }
 
   cut(sizeBytes: number): void {
@@ -126,6 +135,7 @@ export class LogBook {
 
   private endAfter(count: number): BookRecord[] {
     const gone = this.records.splice(count);
+    this.lastSectors = Infinity;
     this.parsed = this.written = this.records.at(-1)?.end ?? 0;
     this.durable = Math.min(this.durable, this.parsed);
     this.durableRecords = Math.min(this.durableRecords, count);
@@ -191,6 +201,7 @@ export class LogBook {
     const write = this.ownerOf(first, count, contents);
     const record = { serial: this.serial, start: this.parsed, end: this.parsed + found.totalLen, first, count, write };
     this.parsed = record.end;
+    this.lastSectors = first + count - write.first;
     this.records.push(record);
     this.onRecord(record);
   }
@@ -202,25 +213,34 @@ export class LogBook {
     if (content < 0 || contents.some((other) => other !== content))
       throw violation(2, `${this.name}: ${where} holds bytes that no client wrote (${contents.join(' ')})`);
     const write = content === NOBODY ? this.zeroWrite(first, count) : this.history.writes[content];
-    if (write === undefined || write.first + write.loggedSectors !== first || write.loggedSectors + count > write.count)
+    if (write === undefined || !this.isNextPart(write, first, count))
       throw violation(2, `${this.name}: ${where} is not the next part of write ${write?.nr ?? content}`);
     if (write.nr < this.lastNr)
       throw violation(2, `${this.name}: ${where} belongs to write ${write.nr}, but stands behind write ${this.lastNr}`);
     return write;
   }
 
-  /** Zeroes do not say whose they are: the oldest write that fits, and that was not refused. */
+  /**
+   * The next part of the write in this file. A log that failed is followed by a fresh one, which begins with whatever the old one had not
+   * made durable: so the first part here may stand in an older file as well, and what is in front of it must.
+   */
+  private isNextPart(write: ClientWrite, first: number, count: number): boolean {
+    if (first < write.first || first + count > write.first + write.count) return false;
+    const at = first - write.first;
+    return write.nr === this.lastNr ? at === this.lastSectors : at <= write.loggedSectors;
+  }
+
+  /** Zeroes do not say whose they are: the oldest write that fits, that is not safe in a log yet, and that was not refused. */
   private zeroWrite(first: number, count: number): ClientWrite | undefined {
     const { writes, firstNrOfLife } = this.history;
-    let refused: ClientWrite | undefined;
+    let second: ClientWrite | undefined;
     for (let nr = Math.max(firstNrOfLife, this.lastNr); nr < writes.length; nr++) {
       const write = writes[nr]!;
-      const isNext = write.first + write.loggedSectors === first && write.loggedSectors + count <= write.count;
-      if (write.content !== NOBODY || !isNext) continue;
-      if (write.outcome !== 'failed') return write;
-      refused ??= write;
+      if (write.content !== NOBODY || !this.isNextPart(write, first, count)) continue;
+      if (write.outcome !== 'failed' && write.durableSectors < write.count) return write;
+      second ??= write;
     }
-    return refused;
+    return second;
   }
 
   private indexOfEnd(pos: number): number {
