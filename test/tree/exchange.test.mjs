@@ -203,6 +203,56 @@ describe('the exchange of facts', () => {
     assert.equal(a.store.snapshot.value('userspace/too-late'), null);
   });
 
+  it('waits for a slow line instead of filling memory, and brings the newest values when there is room', async () => {
+    const [a, b] = await cluster(world, 2);
+    world.net.slow('a', 'b', { bytesPerSecond: 200_000 });
+    // What cannot be compressed.
+    const noise = () => Array.from({ length: 100 }, () => world.random.int(2 ** 31).toString(36)).join('');
+    let queued = 0;
+    let waiting = 0;
+    for (let i = 0; i < 60; i++) {
+      a.store.batch(() => {
+        for (let k = 0; k < 100; k++) a.store.write(`userspace/${k + 100 * (i % 10)}`, noise());
+      });
+      await world.advance(20);
+      queued = Math.max(queued, a.net.channels[0].stats.queuedBytes);
+      waiting = Math.max(waiting, statusOf(a, 'b').waiting);
+    }
+    assert.ok(waiting > 500, `${waiting} facts`);
+    assert.ok(queued > 0 && queued < 2 * 1024 * 1024, `${queued} bytes`);
+    await until(
+      () => statusOf(a, 'b').waiting === 0 && withoutPulse(contentOf(b.store)) === withoutPulse(contentOf(a.store)),
+    );
+    assert.ok(statusOf(a, 'b').pushed < 5_000, 'some were replaced by newer ones before there was room');
+  });
+
+  it('turns away a host that it does not know, although its certificate is good', async () => {
+    const [a] = await cluster(world, 1);
+    let why;
+    const channel = { remote: { host: 'z' }, start() {}, close: (reason) => (why = reason) };
+    a.exchange.peers.accept(channel);
+    assert.equal(why.code, 'PEER_REFUSED');
+    assert.match(why.hint, /ips\/ip-z/);
+    assert.equal(a.exchange.isUp('z'), false);
+  });
+
+  it('compares again with everybody on demand, also what is known to differ without meaning', async () => {
+    const [a, b] = await cluster(world, 2);
+    // A tombstone of something that b never had.
+    a.store.merge({ path: 'userspace/x', value: '1', stampNs: 5n });
+    a.store.merge({ path: 'userspace/x', value: TOMBSTONE, stampNs: 6n });
+    await world.advance(90_000);
+    assert.ok(b.exchange.peers.get('a').settled.size > 0);
+    const bytes = statusOf(b, 'a').receivedBytes;
+    b.exchange.compare();
+    await world.advance(1_000);
+    const little = statusOf(b, 'a').receivedBytes - bytes;
+    b.exchange.compare({ fully: true });
+    await world.advance(1_000);
+    assert.ok(statusOf(b, 'a').receivedBytes - bytes - little > little);
+    assert.equal(b.exchange.isUp('a'), true);
+  });
+
   it('goes to a new address', async () => {
     const [a, b] = await cluster(world, 2);
     a.store.write(paths.ip('b'), '10.0.0.77');
