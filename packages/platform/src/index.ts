@@ -12,6 +12,7 @@ export {
   type LogLevel,
 } from './log.js';
 export { AttachDriver, ImmediateDriver } from './loop/event-loop-driver.js';
+export { LogSink } from './log-sink.js';
 export { machineError } from './errors.js';
 export { markAsBlockServer, type MarkResult } from './process/block-server.js';
 export { onSignal, type StopSignal } from './process/signals.js';

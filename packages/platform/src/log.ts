@@ -11,6 +11,8 @@ export interface LoggerOptions {
   destination?: 'stderr' | { path: string; maxBytes?: number; keep?: number } | { write(line: string): void };
   /** Facts that every line carries, e.g. `{ host }`. */
   fields?: object;
+  /** Gets every line as well. */
+  also?: { write(line: string): void };
 }
 
 /** A log file is renamed when it reaches this size, bytes. */
@@ -28,7 +30,7 @@ export interface ClosableLogger extends Logger {
  * the process; the next line that gets through says how many were lost.
  */
 export function createLogger(options: LoggerOptions = {}): ClosableLogger {
-  const sink = openSink(options.destination ?? 'stderr');
+  const sink = withCopy(openSink(options.destination ?? 'stderr'), options.also);
   const repeats = new RepeatFilter();
   const settings: PinoOptions = {
     level: options.level ?? 'info',
@@ -50,10 +52,21 @@ export function createLogger(options: LoggerOptions = {}): ClosableLogger {
   return Object.assign(log, { close: () => sink.close() });
 }
 
-function openSink(destination: NonNullable<LoggerOptions['destination']>): {
+interface Sink {
   write(line: string): void;
   close(): void;
-} {
+}
+
+function withCopy(sink: Sink, also: LoggerOptions['also']): Sink {
+  if (also === undefined) return sink;
+  const write = (line: string): void => {
+    sink.write(line);
+    also.write(line);
+  };
+  return { write, close: () => sink.close() };
+}
+
+function openSink(destination: NonNullable<LoggerOptions['destination']>): Sink {
   if (destination === 'stderr') return new LogSink({ fd: 2 });
   if ('write' in destination) return { write: (line) => destination.write(line), close: () => {} };
   const { path, maxBytes = DEFAULT_LOG_BYTES, keep = DEFAULT_LOG_KEEP } = destination;

@@ -19,6 +19,7 @@ import { ARENA_BYTES, LOG_FILES_KEPT, LOG_FILE_BYTES, POOL_OBJECTS } from './lim
 import type { MachineFacts } from './machine-checks.js';
 import { ResourceManager } from '../resources/manager.js';
 import type { Settings } from './settings.js';
+import { TotalLog } from './total-log.js';
 
 type NetworkParts = Pick<NetworkOptions, 'store' | 'lamport' | 'notified'>;
 
@@ -41,7 +42,8 @@ export async function run(options: RunOptions): Promise<ExitCode> {
 async function runLocked({ settings, isDetached }: RunOptions): Promise<ExitCode> {
   runDir({ run: settings.run });
   const locks = [takeLock(`${settings.run}/marsd.lock`)];
-  const log = openLog(settings, isDetached);
+  const copies: { total: TotalLog | null } = { total: null };
+  const log = openLog(settings, isDetached, (line) => copies.total?.write(line));
   const platform = createPlatform({
     ring: 'threads',
     arenaBytes: ARENA_BYTES,
@@ -51,7 +53,9 @@ async function runLocked({ settings, isDetached }: RunOptions): Promise<ExitCode
   // A second lock, because the same tree could be given another run directory. Not before the tree is mounted: it would lie below the mount.
   const lockTree = (): void => void locks.push(takeLock(`${settings.mars}/.marsd.lock`));
   try {
-    await new Service(settings, platform, log, lockTree).untilStopped();
+    const service = new Service(settings, platform, log, lockTree);
+    copies.total = service.total;
+    await service.untilStopped();
     return EXIT_GOOD;
   } catch (err) {
     log.error({ err }, 'the daemon could not start');
@@ -59,6 +63,7 @@ async function runLocked({ settings, isDetached }: RunOptions): Promise<ExitCode
   } finally {
     await platform.close();
     log.close();
+    copies.total?.close();
     for (const lock of locks) lock.release();
   }
 }
@@ -73,13 +78,19 @@ function takeLock(path: string): LockFile {
   });
 }
 
-function openLog({ run, host, logLevel }: Settings, isDetached: boolean): ClosableLogger {
+function openLog({ run, host, logLevel }: Settings, isDetached: boolean, copy: (line: string) => void): ClosableLogger {
   const file = { path: `${run}/marsd.log`, maxBytes: LOG_FILE_BYTES, keep: LOG_FILES_KEPT };
-  return createLogger({ level: logLevel, destination: isDetached ? file : 'stderr', fields: { me: host } });
+  return createLogger({
+    level: logLevel,
+    destination: isDetached ? file : 'stderr',
+    fields: { me: host },
+    also: { write: copy },
+  });
 }
 
 /** The daemon, and those who tell it to stop: signals, and the control socket. */
 class Service {
+  readonly total: TotalLog;
   private readonly daemon: Daemon;
   private readonly resources: ResourceManager;
   private network: ClusterNetwork | null = null;
@@ -106,6 +117,8 @@ class Service {
       makeNetwork: (parts) => (this.network = this.networkOf(parts, settings)),
     });
     this.resources = this.resourcesOf(settings);
+    this.total = new TotalLog(files, `${settings.mars}/5.total.log`, this.daemon.lamport);
+    this.daemon.rounds.add({ name: 'total log', run: () => this.total.round() });
     this.daemon.openDevices.push(() => this.resources.openDevices());
     this.daemon.rounds.add({ name: 'resources', run: () => this.resources.round() });
     this.daemon.rounds.add({ name: 'stop', run: () => this.stopIfClosed() });
