@@ -96,6 +96,8 @@ export class LogKeeper {
   private open: LogName[] = [];
   private looking: Promise<void> | null = null;
   private mustLookAgain = false;
+  /** Somebody wants the next log now. */
+  private mustRotate = false;
   private unsubscribe: () => void = () => {};
   private unwatch: Unwatch = () => {};
   private death: MarsError | null = null;
@@ -140,11 +142,13 @@ export class LogKeeper {
     void this.lookNowAndThen();
   }
 
-  /** Makes the next log appear; the stack goes over to it under load. Resolves when the stack has it open. */
+  /**
+   * Makes the next log appear; the stack goes over to it under load. While a rotation is under way it is the rotation that is asked for.
+   * Resolves when the stack has been told.
+   */
   async rotate(): Promise<void> {
     invariant(this.state_ === 'logging', 'only a log that is written can be followed by another one');
-    const last = this.open.at(-1)!;
-    await this.directory.create({ sequence: last.sequence + 1, host: this.options.host });
+    this.mustRotate = true;
     await this.lookAround();
   }
 
@@ -389,12 +393,14 @@ export class LogKeeper {
 
   private async openNextLog(): Promise<void> {
     const [current, next] = this.open;
+    if (next !== undefined) this.mustRotate = false;
     if (current === undefined || next !== undefined) return;
     const wanted = { sequence: current.sequence + 1, host: this.options.host };
     const logs = this.directory.logs();
     const isThere = logs.some(({ sequence, sizeBytes }) => sequence === wanted.sequence && sizeBytes === 0);
     const present = logs.find(({ sequence }) => sequence === current.sequence);
-    if (!isThere && !this.isFull(present?.sizeBytes ?? 0)) return;
+    if (!isThere && !this.mustRotate && !this.isFull(present?.sizeBytes ?? 0)) return;
+    this.mustRotate = false;
     if (!isThere) await this.directory.create(wanted);
     else await this.directory.makeDurable(wanted);
     this.options.log.info({ dir: this.options.dir, log: LOG.format(wanted) }, 'the next log is opened');
