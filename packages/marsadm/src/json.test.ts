@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { COMMANDS } from './commands/index.js';
 import { runMarsadm } from './marsadm.js';
-import { START_NS, StoryWorld } from './testing/fake-world.js';
+import { START_NS, StoryWorld } from './testing/story-world.test.kit.js';
 
 const schema = JSON.parse(
   readFileSync(new URL('../schema/marsadm-output.schema.json', import.meta.url), 'utf8'),

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { LamportClock, TreeStore, snapshotText } from '@mars/mars-tree';
 import { COMMANDS } from './commands/index.js';
 import { runMarsadm } from './marsadm.js';
-import { START_NS, StoryWorld, type Reaction } from './testing/fake-world.js';
+import { START_NS, StoryWorld, type Reaction } from './testing/story-world.test.kit.js';
 import { MACROS } from './view/macros.js';
 
 /** Runs of each property; more with `MARS_FUZZ_RUNS`. */

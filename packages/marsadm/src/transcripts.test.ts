@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describeTranscripts } from './testing/transcript.js';
+import { describeTranscripts } from './testing/transcript.test.kit.js';
 
 const TESTDATA = fileURLToPath(new URL('../testdata/', import.meta.url));
 

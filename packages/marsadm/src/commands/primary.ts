@@ -170,12 +170,12 @@ function explainSplitBrain({ out, resource, host, snapshot }: Job): void {
     `host '${host}' is designated primary, and its version will count`,
     `the version of the other hosts (${others}) will be thrown away`,
     'nothing is waited for; the device appears as soon as the replay has ended',
-    'before anything else: look at both versions, if there is any doubt which one is right',
-    `if the other one is right: make its host primary again, in the same way`,
-    `when this one is right, on each of the others:`,
-    `    umount and stop everything that uses the device, then marsadm secondary if it is designated`,
-    `    marsadm invalidate ${resource}`,
-    `until then the others do not follow, and there is no redundancy`,
+    'look at both versions now, if there is any doubt which one is right',
+    `    if the other one is right: take the role there in the same way (marsadm disconnect, primary --force)`,
+    `    if this one is right, on each of the others: umount, stop everything that uses the device, then`,
+    `        marsadm invalidate ${resource}`,
+    `    and at last, here: marsadm connect ${resource}`,
+    'until then the others do not follow, and there is no redundancy',
   ];
   for (const line of lines) out.warn(line);
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runMarsadm } from '../marsadm.js';
-import { START_NS, StoryWorld } from '../testing/fake-world.js';
+import { START_NS, StoryWorld } from '../testing/story-world.test.kit.js';
 
 describe('a command on one of many resources', () => {
   let dir = '';

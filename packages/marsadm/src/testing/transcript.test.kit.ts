@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { LamportClock, TreeStore, isDirectory, type Directory, type Entry, type TreeSnapshot } from '@mars/mars-tree';
 import { runMarsadm } from '../marsadm.js';
-import { START_NS, StoryWorld, type StoryOptions } from './fake-world.js';
+import { START_NS, StoryWorld, type StoryOptions } from './story-world.test.kit.js';
 
 /**
  * Transcripts: stories of one host, as text. The lines that begin with `out|`, `err|`, `tree|`, `trigger|`, `exit` and `took` are what
