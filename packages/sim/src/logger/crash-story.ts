@@ -15,6 +15,8 @@ export interface CrashStoryOptions {
   /** Changes what was drawn. */
   settings?: (drawn: LoggerSettings, random: SeededRandom) => void;
   crashes?: number;
+  /** Length of every life, ms; default: drawn. */
+  lifeMs?: number;
   /**
    * Called whenever the device has come up: puts faults into the disk, which are gone after the next crash. Clients are told of errors, then,
    * and a log that does not work is followed by a fresh one after a while.
@@ -97,9 +99,9 @@ class CrashStory {
     const { world, host } = this;
     const { random } = world;
     // Short lives hit the recovery, long ones the work.
-    const untilMs = world.nowMs + random.float() * [1, 5, 25, 60][random.int(4)]!;
+    const untilMs = world.nowMs + (this.options.lifeMs ?? random.float() * [1, 5, 25, 60][random.int(4)]!);
     const kind: CrashKind = random.int(3) === 0 ? 'process' : 'power';
-    this.armCrash(kind);
+    if (this.options.lifeMs === undefined) this.armCrash(kind);
     await world.run({
       until: () => !host.isUp || world.nowMs >= untilMs || this.mayRotate(),
       ...PATIENCE,

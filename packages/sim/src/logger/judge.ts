@@ -353,6 +353,7 @@ export class LoggerJudge {
         for (const image of ['written', 'durable'] as const) {
           const content = this.truth.dataContent(sector, image);
           if ((this.versionOf(sector, content)?.nr ?? 0) >= write.nr) continue;
+          if (content === GARBAGE && this.willBeRewritten(sector, write)) continue;
           throw violation(
             inv,
             `log ${book.serial} is published up to ${end} or further, but sector ${sector} holds ${content} (${image}) instead of ${text(write)}`,
@@ -362,6 +363,11 @@ export class LoggerJudge {
       }
       this.checked.set(book.serial, i + 1);
     }
+  }
+
+  /** The writeback of something newer failed in the middle of the sector; its record is durable, and replay repeats it. */
+  private willBeRewritten(sector: number, write: ClientWrite): boolean {
+    return this.versions[sector]!.some((newer) => newer.nr > write.nr && this.isDurableOn(newer, sector));
   }
 
   /** The log failed behind this record, and a fresh one has it, too: that one counts. */
