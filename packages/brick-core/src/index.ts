@@ -13,6 +13,7 @@ export * from './request/ops.js';
 export * from './request/info.js';
 export { ARENA_PAGE, Arena, DebugArena, type ArenaLeak } from './request/arena.js';
 export { XioObject, type Completer } from './request/xio-object.js';
+export { RequestQueue } from './request/request-queue.js';
 export { XioPool, type ObjectOwner } from './request/pool.js';
 export { Loop, type Batcher, type TickSource } from './loop/loop.js';
 export type { FaultOwner } from './loop/fault.js';

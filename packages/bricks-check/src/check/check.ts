@@ -14,13 +14,13 @@ import {
   OP_ZERO,
   advertisedOps,
   inject,
+  RequestQueue,
   type Clock,
   type Counter,
   type ParamsSchema,
   type XioInput,
   type XioObject,
 } from '@mars/brick-core';
-import { Fifo } from '../fifo.js';
 import { MAX_REPORTS } from '../limits.js';
 import { InFlight } from '../verify/in-flight.js';
 import { SectorDigest } from '../verify/sector-digest.js';
@@ -75,7 +75,7 @@ export class CheckBrick extends FilterBrick {
   /** What is under way, by slot. */
   private requestAt: (XioObject | null)[] = [];
   private isReported!: Uint8Array;
-  private readonly waiting = new Fifo();
+  private readonly waiting = new RequestQueue();
   private seq = 0.5;
   private offered = 0;
   private isStopped = false;
@@ -150,7 +150,7 @@ export class CheckBrick extends FilterBrick {
     }
     if (this.waiting.isEmpty && this.hasRoom(o)) this.admit(o);
     else {
-      this.waiting.add(o);
+      this.waiting.push(o);
       this.plug();
     }
   }
@@ -173,9 +173,9 @@ export class CheckBrick extends FilterBrick {
   }
 
   override endBatch(): void {
-    for (let o = this.waiting.oldest; o !== null; o = this.waiting.oldest) {
+    for (let o = this.waiting.peek(); o !== null; o = this.waiting.peek()) {
       if (!this.hasRoom(o)) return;
-      this.waiting.take();
+      this.waiting.shift();
       this.admit(o);
     }
   }

@@ -9,15 +9,15 @@ import {
   OP_ZERO,
   createRandom,
   inject,
+  RequestQueue,
   type Clock,
   type ParamSchema,
   type SeededRandom,
   type XioObject,
 } from '@mars/brick-core';
-import { Fifo } from '../fifo.js';
 
 /** The held requests of one latency parameter. */
-class Lane extends Fifo {
+class Lane extends RequestQueue {
   latencyMs = 0;
   /** When the youngest of them may go, loop time; nobody goes before somebody older. */
   dueUs = 0.5;
@@ -85,11 +85,11 @@ export class DelayBrick extends FilterBrick {
     const { nowUs } = this.clock;
     const jitterMs = this.jitterMs > 0 ? this.random.float() * this.jitterMs : 0;
     lane.dueUs = Math.max(lane.dueUs, nowUs + (lane.latencyMs + jitterMs) * 1000);
-    lane.add(o);
+    lane.push(o);
     // Whichever timer fires releases the oldest, so that order does not hang on the last bit of a sum of doubles.
     this.clock.after((lane.dueUs - nowUs) / 1000, lane, this.passOldest);
   }
 
   // One closure per brick, none per request. No push(): the answer goes up past us, it is none of our business.
-  private readonly passOldest = (lane: Lane): void => this.next.io(lane.take()!);
+  private readonly passOldest = (lane: Lane): void => this.next.io(lane.shift()!);
 }

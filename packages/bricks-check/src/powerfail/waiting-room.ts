@@ -3,12 +3,12 @@ import {
   OP_FLUSH,
   OP_WRITE,
   OP_ZERO,
+  RequestQueue,
   type BrickContext,
   type Counter,
   type SeededRandom,
   type XioObject,
 } from '@mars/brick-core';
-import { Fifo } from '../fifo.js';
 import { MAX_FLYING_PAGES, MAX_VOLATILE_ZERO_BYTES } from '../limits.js';
 import { aspectOf, type Aspect } from './aspect.js';
 import type { Fragment, Page, VolatileLayer } from './volatile-layer.js';
@@ -34,13 +34,13 @@ export class WaitingRoom implements WriteBackEvents {
   /** Error of the last write-back or flush below; for `settle`. */
   lastErr = 0;
   /** Writes that do not fit now, in order. */
-  private readonly waiting = new Fifo();
+  private readonly waiting = new RequestQueue();
   /** FLUSH and others that wait until the layer is written back up to their limit, in the order of the limits. */
-  private readonly barriers = new Fifo();
+  private readonly barriers = new RequestQueue();
   /** Everything of theirs stands below; the next flush below makes it durable … */
-  private readonly unsynced = new Fifo();
+  private readonly unsynced = new RequestQueue();
   /** … and the one under way makes these durable. */
-  private readonly syncing = new Fifo();
+  private readonly syncing = new RequestQueue();
   /** Set once, right after both are built. */
   writeBack!: WriteBack;
   private requests = 0.5;
@@ -85,7 +85,7 @@ export class WaitingRoom implements WriteBackEvents {
     a.isOnItsWayUp = false;
     this.writes.n++;
     const fits = this.waiting.isEmpty && this.absorb(o, a);
-    if (!fits) this.waiting.add(o);
+    if (!fits) this.waiting.push(o);
     if (!fits || o.flags & F_FUA) this.plug();
   }
 
@@ -115,7 +115,7 @@ export class WaitingRoom implements WriteBackEvents {
     a.limit = this.layer.lastNr;
     a.err = 0;
     a.isOnItsWayUp = false;
-    this.barriers.add(o);
+    this.barriers.push(o);
     this.writeBack.wantUpTo(a.limit);
     this.plug();
   }
@@ -128,7 +128,7 @@ export class WaitingRoom implements WriteBackEvents {
   failAll(err: number): void {
     for (let f = this.layer.dirtyOldest; f !== null; f = f.dirtyAfter) if (f.owner !== null) this.disown(f, err);
     for (const queue of [this.waiting, this.barriers, this.unsynced, this.syncing]) {
-      for (let o = queue.take(); o !== null; o = queue.take()) this.answer(o, err);
+      for (let o = queue.shift(); o !== null; o = queue.shift()) this.answer(o, err);
     }
   }
 
@@ -139,16 +139,16 @@ export class WaitingRoom implements WriteBackEvents {
 
   durableNext(o: XioObject, a: Aspect): void {
     if (a.err < 0) return this.answer(o, a.err);
-    this.unsynced.add(o);
+    this.unsynced.push(o);
     this.plug();
   }
 
   private absorbWaiting(): void {
-    for (let o = this.waiting.oldest; o !== null; o = this.waiting.oldest) {
+    for (let o = this.waiting.peek(); o !== null; o = this.waiting.peek()) {
       // It leaves the queue first: `finish` must not find it in one.
-      this.waiting.take();
+      this.waiting.shift();
       if (this.absorb(o, aspectOf(o, this.ctx.slot))) continue;
-      this.waiting.putBack(o);
+      this.waiting.unshift(o);
       if (this.writeBack.isIdle) this.evict();
       return;
     }
@@ -156,19 +156,19 @@ export class WaitingRoom implements WriteBackEvents {
 
   private passBarriers(): void {
     const { slot } = this.ctx;
-    for (let o = this.barriers.oldest; o !== null; o = this.barriers.oldest) {
+    for (let o = this.barriers.peek(); o !== null; o = this.barriers.peek()) {
       const a = aspectOf(o, slot);
       const dirty = this.layer.dirtyOldest;
       if (dirty !== null && dirty.nr <= a.limit) return;
-      this.barriers.take();
-      if (o.op === OP_FLUSH) this.unsynced.add(o);
+      this.barriers.shift();
+      if (o.op === OP_FLUSH) this.unsynced.push(o);
       else this.pass(o);
     }
   }
 
   private sync(): void {
     if (this.writeBack.isFlushing || !this.writeBack.flush()) return;
-    for (let o = this.unsynced.take(); o !== null; o = this.unsynced.take()) this.syncing.add(o);
+    for (let o = this.unsynced.shift(); o !== null; o = this.unsynced.shift()) this.syncing.push(o);
   }
 
   /** Pages at random: a real cache has reasons of its own for its order. */
@@ -195,14 +195,14 @@ export class WaitingRoom implements WriteBackEvents {
     this.errors.n++;
     for (let f = page.firstDirty; f !== null; f = f.newer) if (f.owner !== null) this.disown(f, err);
     // Each of them may have waited for this page. A false alarm is safe, a missing one is not.
-    for (let o = this.barriers.take(); o !== null; o = this.barriers.take()) this.answer(o, err);
-    const starving = this.waiting.take();
+    for (let o = this.barriers.shift(); o !== null; o = this.barriers.shift()) this.answer(o, err);
+    const starving = this.waiting.shift();
     if (starving !== null) this.giveUp(starving, err);
   }
 
   flushed(err: number): void {
     this.lastErr = Math.min(this.lastErr, err);
-    for (let o = this.syncing.take(); o !== null; o = this.syncing.take()) this.answer(o, err);
+    for (let o = this.syncing.shift(); o !== null; o = this.syncing.shift()) this.answer(o, err);
   }
 
   progressed(): void {

@@ -7,6 +7,7 @@ import {
   OP_READ,
   PRIO_LOW,
   inject,
+  RequestQueue,
   type Clock,
   type Counter,
   type DependencyContainer,
@@ -14,7 +15,6 @@ import {
   type ParamsSchema,
   type XioObject,
 } from '@mars/brick-core';
-import { Fifo } from '../fifo.js';
 import { Limiter, RATE_NAMES, THROTTLE_GROUPS, ThrottleGroups, type Lane, type Rates } from './limiter.js';
 
 const throttleParams: ParamsSchema = {
@@ -38,16 +38,16 @@ const throttleParams: ParamsSchema = {
 
 /** Requests of one direction that wait in one throttle. */
 class WaitingLane implements Lane {
-  readonly queue = new Fifo();
+  readonly queue = new RequestQueue();
 
   constructor(private readonly pass: (o: XioObject) => void) {}
 
   get oldest(): XioObject | null {
-    return this.queue.oldest;
+    return this.queue.peek();
   }
 
   passOldest(): void {
-    this.pass(this.queue.take()!);
+    this.pass(this.queue.shift()!);
   }
 }
 
@@ -118,7 +118,7 @@ export class ThrottleBrick extends FilterBrick {
     if (lane.oldest === null && this.limiter.mayPass(o)) return this.next.io(o);
     this.throttled.n++;
     this.sinceUs[o.slot] = this.ctx.loop.nowUs;
-    lane.queue.add(o);
+    lane.queue.push(o);
     if (lane.oldest === o) this.limiter.arm();
   }
 

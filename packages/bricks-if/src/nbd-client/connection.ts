@@ -4,6 +4,7 @@ import {
   OP_WRITE,
   errnoName,
   invariant,
+  RequestQueue,
   type Batcher,
   type FaultOwner,
   type Loop,
@@ -15,7 +16,6 @@ import { StreamBuffer } from '../if-nbd/stream-buffer.js';
 import { INLINE_WRITE_BYTES, MAX_SEND_BYTES, MAX_SEND_SPANS } from '../limits.js';
 import { CMD_DISC, REQUEST_BYTES, REQUEST_MAGIC } from '../nbd/protocol.js';
 import type { Call } from './call.js';
-import { CallQueue } from './call-queue.js';
 import type { ExportTerms } from './client-handshake.js';
 import { CLIENT_DEPTH, HEADERS_BYTES, HEADER_STRIDE } from './limits.js';
 import { Opening, type Destination } from './opening.js';
@@ -58,7 +58,7 @@ export class NbdConnection implements SocketOwner, ReplySink {
   private readonly spare = new Int32Array(CLIENT_DEPTH);
   private spareCount = CLIENT_DEPTH;
   private serial = 0;
-  private readonly queue = new CallQueue();
+  private readonly queue = new RequestQueue();
   private readonly inSend: (Call | null)[] = new Array<Call | null>(CLIENT_DEPTH).fill(null);
   private inSendCount = 0;
   private sendBytes = 0;
@@ -197,7 +197,7 @@ export class NbdConnection implements SocketOwner, ReplySink {
   private choose(): number {
     let spans = 0;
     let bytes = 0;
-    while (this.queue.head !== null && spans + 2 <= MAX_SEND_SPANS && bytes < MAX_SEND_BYTES) {
+    while (!this.queue.isEmpty && spans + 2 <= MAX_SEND_SPANS && bytes < MAX_SEND_BYTES) {
       const call = this.owner.callOf(this.queue.shift()!);
       call.index = this.spare[--this.spareCount]!;
       call.serial = this.serial = (this.serial + 1) | 0;

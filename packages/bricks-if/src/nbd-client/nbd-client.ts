@@ -18,6 +18,7 @@ import {
   TLS_ENDPOINT,
   XioInfo,
   inject,
+  RequestQueue,
   type Counter,
   type RingQueue,
   type TlsClientIdentity,
@@ -26,7 +27,6 @@ import {
 } from '@mars/brick-core';
 import { CAN_MULTI_CONN } from '../nbd/protocol.js';
 import { Call } from './call.js';
-import { CallQueue } from './call-queue.js';
 import type { ExportTerms } from './client-handshake.js';
 import { NbdConnection, type ConnectionOwner } from './connection.js';
 import { RECONNECT_FIRST_MS, RECONNECT_LAST_MS } from './limits.js';
@@ -69,9 +69,9 @@ export class NbdClientBrick extends BrickBase implements ConnectionOwner {
   private coming: Promise<void>[] = [];
   private life = new AbortController();
   private readonly offered = new XioInfo();
-  private readonly waiting = new CallQueue();
+  private readonly waiting = new RequestQueue();
   /** Those that go again, before all others. */
-  private readonly again = new CallQueue();
+  private readonly again = new RequestQueue();
   private orders = 0.5;
   /** Requests that were sent again and are not answered. */
   private resent = 0;
@@ -190,7 +190,7 @@ export class NbdClientBrick extends BrickBase implements ConnectionOwner {
     return this.mayHaveLost && (o.op === OP_FLUSH || o.flags & F_FUA) ? -EIO : 0;
   }
 
-  private dispatch(queue: CallQueue): void {
+  private dispatch(queue: RequestQueue): void {
     while (queue.length > 0) {
       const connection = this.leastLoaded();
       if (connection === null) return;

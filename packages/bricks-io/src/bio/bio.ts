@@ -7,12 +7,12 @@ import {
   OP_WRITE,
   PRIO_LOW,
   inject,
+  RequestQueue,
   type Counter,
   type Files,
   type OpenFile,
   type XioObject,
 } from '@mars/brick-core';
-import { RequestQueue } from '../end/request-queue.js';
 import type { EndOptions } from '../end/open-end.js';
 import { RingEnd } from '../end/ring-end.js';
 

@@ -38,6 +38,7 @@ import {
   SUPPORT_NATIVE,
   SUPPORT_NONE,
   invariant,
+  RequestQueue,
   type Counter,
   type Files,
   type OpenFile,
@@ -51,7 +52,6 @@ import { AGAIN_MS, INLINE_WRITE_BYTES, MAX_AGAIN, PIECE_BYTES } from '../limits.
 import { writeExtents } from './extents.js';
 import { Job } from './job.js';
 import { openEnd, type EndOptions } from './open-end.js';
-import { RequestQueue } from './request-queue.js';
 import { SyncGroup } from './sync-group.js';
 
 // What a ring operation is for: the token that comes back with its result.

@@ -1,5 +1,4 @@
-import type { XioObject } from '@mars/brick-core';
-import { RequestQueue } from './request-queue.js';
+import { RequestQueue, type XioObject } from '@mars/brick-core';
 
 /**
  * Group commit: all requests that wait share one sync call. One that comes while a sync runs waits for the next, because the

@@ -1,5 +1,4 @@
-import { Brick, FILES, OP_READ, inject, type Files, type XioObject } from '@mars/brick-core';
-import { RequestQueue } from '../end/request-queue.js';
+import { Brick, FILES, OP_READ, inject, RequestQueue, type Files, type XioObject } from '@mars/brick-core';
 import type { EndOptions, SyncMode } from '../end/open-end.js';
 import { RingEnd } from '../end/ring-end.js';
 import { SIO_MAX_READS } from '../limits.js';
