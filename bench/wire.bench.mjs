@@ -17,8 +17,8 @@ const ROUNDS = 5;
 /** Blocks under way: as many as a copy brick has. */
 const DEPTH = 8;
 
-const directory = mkdtempSync(path.join(tmpdir(), 'mars-bench-wire-'));
-const platform = createPlatform({ ring: 'threads', arenaBytes: 1 << 20, poolObjects: 16, log: { logger: { ...silentLogger, close() {} } } }); // prettier-ignore
+let directory, platform, me, ports, fingerprints;
+// prettier-ignore
 
 /** Two members of one cluster; the second is issued by the first. */
 async function members() {
@@ -37,9 +37,25 @@ async function members() {
   };
 }
 
-const { me, sink, fingerprints } = await members();
-const worker = new Worker(new URL('./wire-sink.mjs', import.meta.url), { workerData: { identities: { member: sink }, fingerprints } }); // prettier-ignore
-const ports = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+async function setUp() {
+  directory = mkdtempSync(path.join(tmpdir(), 'mars-bench-wire-'));
+  platform = createPlatform({
+    ring: 'threads',
+    arenaBytes: 1 << 20,
+    poolObjects: 16,
+    log: { logger: { ...silentLogger, close() {} } },
+  });
+  const all = await members();
+  ({ me, fingerprints } = all);
+  const workerData = { identities: { member: all.sink }, fingerprints };
+  const worker = new Worker(new URL('./wire-sink.mjs', import.meta.url), { workerData });
+  ports = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+  return async () => {
+    await worker.terminate();
+    await platform.close();
+    rmSync(directory, { recursive: true });
+  };
+}
 
 function open(identity, port) {
   const net = new PeerNet({
@@ -151,13 +167,23 @@ async function cpuOf(who, run) {
   return cpuMsPerGb[`${who} ${1 << 20}`];
 }
 
-const rows = [];
-for (const [name, bytes] of [
-  ['bulk 128k', 128 << 10],
-  ['bulk 1M', 1 << 20],
-])
-  // prettier-ignore
-  rows.push(
+export default async function () {
+  const tearDown = await setUp();
+  try {
+    return await measureAll();
+  } finally {
+    await tearDown();
+  }
+}
+
+async function measureAll() {
+  const rows = [];
+  for (const [name, bytes] of [
+    ['bulk 128k', 128 << 10],
+    ['bulk 1M', 1 << 20],
+  ])
+    // prettier-ignore
+    rows.push(
     await measure({
       name: `${name} d${DEPTH}`,
       unit: 'MB/s',
@@ -171,34 +197,31 @@ for (const [name, bytes] of [
       },
     }),
   );
-rows.push(
-  await measure({
-    name: 'CPU of bulk 1M',
-    unit: 'ms/GB',
-    better: 'lower',
-    goalPeer: 'plain TCP',
-    rounds: ROUNDS,
-    contestants: {
-      ours: () => cpuOf('member', () => channelRate(me, ports.secure, 1 << 20)),
-      'plain TCP': () => cpuOf('plain TCP', () => plainTcp(1 << 20)),
-      'channel without TLS': () => cpuOf('plain', () => channelRate({ kind: 'plain' }, ports.open, 1 << 20)),
-    },
-  }),
-);
-rows.push(
-  await measure({
-    name: 'round trip of a small message',
-    unit: 'µs',
-    better: 'lower',
-    rounds: ROUNDS,
-    contestants: {
-      ours: () => roundTrips(me, ports.secure),
-      'channel without TLS': () => roundTrips({ kind: 'plain' }, ports.open),
-    },
-  }),
-);
-writeResults('wire', 'Channels of `@mars/wire` over TLS 1.3 (AES-128-GCM, mutual) against plain TCP of Node, on loopback; goal of issue 6: 0.6 for bulk frames.', rows); // prettier-ignore
-await worker.terminate();
-await platform.close();
-rmSync(directory, { recursive: true });
-process.exit(0);
+  rows.push(
+    await measure({
+      name: 'CPU of bulk 1M',
+      unit: 'ms/GB',
+      better: 'lower',
+      goalPeer: 'plain TCP',
+      rounds: ROUNDS,
+      contestants: {
+        ours: () => cpuOf('member', () => channelRate(me, ports.secure, 1 << 20)),
+        'plain TCP': () => cpuOf('plain TCP', () => plainTcp(1 << 20)),
+        'channel without TLS': () => cpuOf('plain', () => channelRate({ kind: 'plain' }, ports.open, 1 << 20)),
+      },
+    }),
+  );
+  rows.push(
+    await measure({
+      name: 'round trip of a small message',
+      unit: 'µs',
+      better: 'lower',
+      rounds: ROUNDS,
+      contestants: {
+        ours: () => roundTrips(me, ports.secure),
+        'channel without TLS': () => roundTrips({ kind: 'plain' }, ports.open),
+      },
+    }),
+  );
+  return writeResults('wire', 'Channels of `@mars/wire` over TLS 1.3 (AES-128-GCM, mutual) against plain TCP of Node, on loopback; goal of issue 6: 0.6 for bulk frames.', rows); // prettier-ignore
+}
