@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { lstatSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,6 +61,17 @@ describe('marsadm, the executable', () => {
     const { stdout, status } = marsadm('--version');
     assert.equal(status, 0);
     assert.match(stdout, /^[^\n]*Version: 2\.9[^\n]*\n$/);
+  });
+
+  it('ends a wait at Ctrl-C, and says so', async () => {
+    const env = { ...process.env, MARS_DIR: join(dir, 'mars'), MARS_RUN: join(dir, 'run'), MARS_HOST: 'nodea' };
+    const child = spawn(process.execPath, [MAIN, 'wait-resource', 'mydata', 'is-primary'], { env });
+    let stderr = '';
+    child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
+    child.stdout.once('data', () => child.kill('SIGINT'));
+    const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /^DYING: interrupted by SIGINT$/m);
   });
 
   it('ends well when its reader goes away', () => {

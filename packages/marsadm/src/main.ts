@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { onSignal } from '@mars/platform/command-line';
 import { EXIT_FAILED, EXIT_GOOD } from './exit.js';
 import { runMarsadm } from './marsadm.js';
 import { realWorld } from './real-world.js';
@@ -9,4 +10,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 process.umask(0o077);
-process.exitCode = await runMarsadm(process.argv.slice(2), realWorld());
+const stop = new AbortController();
+const done = onSignal(['SIGINT', 'SIGTERM'], (signal) => stop.abort(`interrupted by ${signal}`));
+process.exitCode = await runMarsadm(process.argv.slice(2), realWorld(stop.signal));
+done();

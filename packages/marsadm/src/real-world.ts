@@ -1,10 +1,11 @@
 import { RealFiles, RealRandom, SystemClock, ThisHost } from '@mars/platform/command-line';
+import { interruptible } from './interrupt.js';
 import type { World } from './world.js';
 
-/** This machine. */
-export function realWorld(): World {
+/** This machine. @param stop ends all waits */
+export function realWorld(stop: AbortSignal): World {
   const files = new RealFiles();
-  const clock = new SystemClock();
+  const clock = interruptible(new SystemClock(), stop);
   return {
     files,
     clock,

@@ -22,7 +22,7 @@ export function addressInTree({ snapshot }: Session, host: string): string | nul
  */
 export async function ownAddress(session: Session): Promise<string> {
   const { options, host, me, world, out } = session;
-  const given = options.ips.get(options.host === null ? '' : host) ?? options.ips.get(host) ?? options.ips.get('');
+  const given = options.ips.get(options.host === null ? '' : host) ?? options.ips.get(host);
   const known = given ?? (host === me ? world.env['MARS_IP'] : undefined) ?? addressInTree(session, host);
   if (known != null && known !== '') return known;
   const named = usable(await world.host.lookup(host));

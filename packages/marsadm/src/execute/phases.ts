@@ -102,11 +102,21 @@ class PhaseRunner {
         await this.abort(this.alive());
         return false;
       }
-      await session.sleep(Math.min(LOOP_MS, timeoutMs - spentMs));
+      await this.pause(Math.min(LOOP_MS, timeoutMs - spentMs));
       for (const job of waiting) job.look();
       waiting = await this.once(phase, waiting, true);
     }
     return true;
+  }
+
+  /** Somebody may press Ctrl-C in the middle of a handover. */
+  private async pause(ms: number): Promise<void> {
+    try {
+      await this.session.sleep(ms);
+    } catch (error) {
+      await this.abort(this.alive());
+      throw error;
+    }
   }
 
   private notReached({ title }: Phase, waiting: readonly Job[]): void {

@@ -1,6 +1,7 @@
 import type { Clock } from '@mars/brick-core';
 import { LamportClock, TreeStore, formatStamp } from '@mars/mars-tree';
 import { RealFiles, ThisHost } from '@mars/platform/command-line';
+import { interruptible } from '../interrupt.js';
 import type { Trust } from '../trust.js';
 import type { World } from '../world.js';
 
@@ -34,7 +35,7 @@ export class StoryClock implements Clock {
     this.events.sort((a, b) => a.atMs - b.atMs);
   }
 
-  async sleep(ms: number): Promise<void> {
+  async sleep(ms: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
     const untilMs = this.elapsedMs + ms;
     for (let next = this.events[0]; next !== undefined && next.atMs <= untilMs; next = this.events[0]) {
       this.events.shift();
@@ -42,6 +43,7 @@ export class StoryClock implements Clock {
       next.run();
     }
     this.elapsedMs = untilMs;
+    signal?.throwIfAborted();
   }
 }
 
@@ -65,11 +67,15 @@ export interface StoryOptions {
   /** Command line → status and output. */
   programs: Map<string, { status: number; stdout: string }>;
   env: Record<string, string>;
+  /** Somebody presses Ctrl-C so long after the start of the next command; null = nobody. */
+  interruptMs?: number | null;
 }
 
 /** A host in a temporary directory, with a daemon that does what the story says. Files are real, time is not. */
 export class StoryWorld implements World {
-  readonly clock = new StoryClock();
+  readonly story = new StoryClock();
+  private readonly stop = new AbortController();
+  readonly clock = interruptible(this.story, this.stop.signal);
   readonly files: RealFiles;
   readonly host: World['host'];
   readonly env: Record<string, string>;
@@ -80,7 +86,7 @@ export class StoryWorld implements World {
   readonly byDaemon = new Map<string, string>();
 
   constructor(readonly options: StoryOptions) {
-    this.files = new StoryFiles(this.clock, `${options.dir}/run/sys/lamport_clock`, () => options.isLoaded);
+    this.files = new StoryFiles(this.story, `${options.dir}/run/sys/lamport_clock`, () => options.isLoaded);
     this.files.makeDir(`${options.dir}/mars`, { mode: 0o700 });
     this.files.makeDir(`${options.dir}/run/sys`.replace(options.isLoaded ? '' : '/sys', ''), { recursive: true });
     this.env = {
@@ -117,6 +123,9 @@ export class StoryWorld implements World {
     this.byDaemon.clear();
     for (const reaction of this.options.reactions) if (reaction.trigger === null) this.react(reaction);
     this.options.reactions = this.options.reactions.filter(({ trigger }) => trigger !== null);
+    const { interruptMs } = this.options;
+    if (interruptMs != null)
+      this.story.at(this.story.elapsed + interruptMs, () => this.stop.abort('interrupted by SIGINT'));
   }
 
   /** Puts a link into the tree as it is, with a stamp; missing directories are made. */
@@ -131,7 +140,7 @@ export class StoryWorld implements World {
   }
 
   private react({ afterMs, path, value }: Reaction): void {
-    this.clock.at(this.clock.elapsed + afterMs, () => {
+    this.story.at(this.story.elapsed + afterMs, () => {
       const text = value === 'NOW' ? formatStamp(this.clock.wallNs()) : value;
       this.byDaemon.set(path, text);
       this.plant(path, text, this.clock.wallNs());

@@ -23,6 +23,7 @@ import { START_NS, StoryWorld, type StoryOptions } from './story-world.test.kit.
  * env KEY=VALUE
  * at 1.5s PATH -> VALUE                        written while the next command runs; NOW is the time
  * on 2 after 0.1s PATH -> VALUE                written after a trigger; `on *`: after any
+ * interrupt 1.5s                              somebody presses Ctrl-C in the next command
  * $ marsadm …
  * ```
  */
@@ -105,6 +106,7 @@ class Player {
     else if (word === 'name') this.options.names.set(rest[0]!, rest[1]!);
     else if (word === 'env')
       this.options.env[rest[0]!.split('=')[0]!] = this.inDir(rest.join(' ').replace(/^[^=]*=/, ''));
+    else if (word === 'interrupt') this.options.interruptMs = Number.parseFloat(rest[0]!) * 1000;
     else if (word === 'program') this.program(line);
     else if (word === 'at' || word === 'on') this.reaction(line);
     else if (word === 'disk') makeFile(this.inDir(rest[0]!), Number(rest[2]));
@@ -164,9 +166,9 @@ class Player {
     const argv = wordsOf(this.inDir(line)).slice(1 + 1);
     const before = snapshotOf(world);
     world.begin();
-    const startMs = world.clock.elapsed;
+    const startMs = world.story.elapsed;
     const status = await runMarsadm(argv, world);
-    const tookMs = world.clock.elapsed - startMs;
+    const tookMs = world.story.elapsed - startMs;
     return [
       ...prefixed('out|', this.hidden(world.stdout)),
       ...prefixed('err|', this.hidden(world.stderr)),

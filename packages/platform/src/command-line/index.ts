@@ -4,3 +4,4 @@ export { RealRandom } from '../random.js';
 export { SystemClock } from './system-clock.js';
 export { ThisHost, type LineSink, type ProgramResult } from './this-host.js';
 export { nativeLogDigests } from '../log-digests.js';
+export { onSignal, type StopSignal } from '../process/signals.js';
