@@ -26,8 +26,8 @@ describe('RequestQueue', () => {
             if (o !== null) assert.equal(free.push(o) > 0 && o.link, null);
           } else if (free.length > 0) {
             const o = free.pop()!;
-            queue[step as 'push' | 'unshift'](o);
-            model[step as 'push' | 'unshift'](o);
+            queue[step](o);
+            model[step](o);
           }
           assert.equal(queue.peek(), model[0] ?? null);
           assert.equal(queue.length, model.length);

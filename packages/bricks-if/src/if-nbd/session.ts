@@ -11,12 +11,12 @@ import {
 } from '../nbd/protocol.js';
 import { NbdRequest, verdict, type Permissions } from '../nbd/transmission.js';
 import { Answers } from './answers.js';
-import { OP_OF_CMD, flagsOf } from './commands.js';
+import { flagsOf } from './commands.js';
 import type { NbdExport } from './export.js';
-import { LongRequests, Pending, type LongRequest } from './pending.js';
+import { Issuer } from './issuer.js';
+import { LongRequests, type LongRequest, type Pending } from './pending.js';
 import { Replies } from './replies.js';
 import type { RingSocket, SocketOwner } from './ring-socket.js';
-import { Share } from './share.js';
 import type { StreamBuffer } from './stream-buffer.js';
 
 /** Descriptors of one BLOCK_STATUS reply: as many as there are records. */
@@ -52,10 +52,8 @@ export class Session implements SocketOwner, Batcher, Permissions {
   private readonly request = new NbdRequest();
   private readonly replies: Replies;
   private readonly answers: Answers;
-  private readonly share: Share;
+  private readonly issuer: Issuer;
   private readonly view: DataView;
-  /** Objects with the brick below. */
-  private issued = 0;
   /** The WRITE whose payload is being received, and how much of it is missing, bytes. */
   private filling: XioObject | null = null;
   private missing = 0;
@@ -85,12 +83,12 @@ export class Session implements SocketOwner, Batcher, Permissions {
   ) {
     const { arena } = target.loop;
     this.view = arena.view;
-    this.share = new Share(target.loop.pool, target.brick);
+    this.issuer = new Issuer(this, target);
     this.flags = target.flags;
     this.structured = structured;
     this.hasContext = hasContext;
     this.skipBytes = 0;
-    const free = (o: XioObject): void => this.share.free(o);
+    const free = (o: XioObject): void => this.issuer.free(o);
     this.replies = new Replies(free, headers, target.depth);
     this.answers = new Answers(arena, this.replies, structured, free);
   }
@@ -110,7 +108,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
     if (this.state !== 'open') return;
     this.state = 'ending';
     this.endIfIdle();
-    if (this.issued === 0) this.limitFarewell();
+    if (this.issuer.issued === 0) this.limitFarewell();
   }
 
   /** From here on only the client can keep us waiting. */
@@ -133,7 +131,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
   closed(): void {
     this.state = 'dead';
     this.replies.drop();
-    if (this.filling !== null) this.share.free(this.filling);
+    if (this.filling !== null) this.issuer.free(this.filling);
     this.filling = null;
     this.stream.close();
     this.target.loop.arena.release(this.headers);
@@ -148,7 +146,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
   }
 
   private endIfIdle(): void {
-    if (this.state === 'ending' && this.issued === 0 && this.replies.isEmpty) this.destroy();
+    if (this.state === 'ending' && this.issuer.issued === 0 && this.replies.isEmpty) this.destroy();
   }
 
   private breakOff(): false {
@@ -201,7 +199,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
   private issueFilled(): void {
     const o = this.filling!;
     this.filling = null;
-    this.issue(o);
+    this.issuer.issue(o);
   }
 
   private listen(): void {
@@ -244,9 +242,9 @@ export class Session implements SocketOwner, Batcher, Permissions {
   /** @param bytes of payload that the next object needs */
   private hasRoom(bytes: number): boolean {
     return (
-      this.issued + this.replies.held < this.target.depth &&
-      this.share.hasRoom(bytes) &&
-      this.replies.hasRoom(this.issued + 1)
+      this.issuer.issued + this.replies.held < this.target.depth &&
+      this.issuer.hasRoom(bytes) &&
+      this.replies.hasRoom(this.issuer.issued + 1)
     );
   }
 
@@ -254,7 +252,7 @@ export class Session implements SocketOwner, Batcher, Permissions {
     this.stalled = true;
     this.target.stats.stalls.n++;
     // Completions and sends of our own wake us; without any, only time can.
-    if (this.issued === 0 && this.replies.isEmpty && !this.retryArmed) {
+    if (this.issuer.issued === 0 && this.replies.isEmpty && !this.retryArmed) {
       this.retryArmed = true;
       this.target.loop.after(RETRY_MS, this, retrySession);
     }
@@ -308,12 +306,12 @@ export class Session implements SocketOwner, Batcher, Permissions {
     if (r.length === 0 && r.type !== CMD_FLUSH) return this.nothing();
     if (r.type === CMD_BLOCK_STATUS) return this.blockStatus();
     if (r.length > (r.type === CMD_READ ? PIECE_BYTES : RANGE_PIECE_BYTES)) return this.beginLong();
-    const o = this.share.take(r.type === CMD_READ ? r.length : 0);
+    const o = this.issuer.take(r.type === CMD_READ ? r.length : 0);
     if (o === null) return this.stall();
     this.stream.take(REQUEST_BYTES);
-    this.describe(o, r.length);
-    this.count(r.type);
-    this.issue(o);
+    this.issuer.describe(o, r, r.length);
+    this.issuer.count(r);
+    this.issuer.issue(o);
     return true;
   }
 
@@ -330,14 +328,14 @@ export class Session implements SocketOwner, Batcher, Permissions {
       this.answers.allAllocated(r);
       return true;
     }
-    const o = this.share.take(EXTENTS_PAYLOAD_BYTES);
+    const o = this.issuer.take(EXTENTS_PAYLOAD_BYTES);
     if (o === null) return this.stall();
     this.stream.take(REQUEST_BYTES);
     // Less than was asked for is a good answer.
-    const a = this.describe(o, Math.min(r.length, RANGE_PIECE_BYTES));
+    const a = this.issuer.describe(o, r, Math.min(r.length, RANGE_PIECE_BYTES));
     a.descriptors = r.flags & CMD_FLAG_REQ_ONE ? 1 : ALL_DESCRIPTORS;
-    this.count(r.type);
-    this.issue(o);
+    this.issuer.count(r);
+    this.issuer.issue(o);
     return true;
   }
 
@@ -349,11 +347,11 @@ export class Session implements SocketOwner, Batcher, Permissions {
     this.lean = !isInline;
     // A short payload comes with the next receive, together with what follows it.
     if (isInline && this.stream.available < REQUEST_BYTES + r.length) return false;
-    const o = this.share.take(r.length);
+    const o = this.issuer.take(r.length);
     if (o === null) return this.stall();
     this.stream.take(REQUEST_BYTES);
-    this.describe(o, r.length);
-    this.count(CMD_WRITE);
+    this.issuer.describe(o, r, r.length);
+    this.issuer.count(r);
     this.fill(o);
     return true;
   }
@@ -363,36 +361,10 @@ export class Session implements SocketOwner, Batcher, Permissions {
     const n = Math.min(o.len, this.stream.available);
     this.target.loop.arena.copy(o.buf, this.stream.at, n);
     this.stream.take(n);
-    if (n === o.len) return this.issue(o);
+    if (n === o.len) return this.issuer.issue(o);
     this.filling = o;
     this.missing = o.len - n;
     this.fillingUs = this.target.loop.nowUs;
-  }
-
-  private describe(o: XioObject, len: number): Pending {
-    const r = this.request;
-    o.op = OP_OF_CMD[r.type]!;
-    o.flags = flagsOf(r);
-    o.pos = r.offset;
-    o.len = len;
-    return this.remember(o, r.type, r.cookie0, r.cookie1, null);
-  }
-
-  private remember(o: XioObject, type: number, cookie0: number, cookie1: number, long: LongRequest | null): Pending {
-    const a = (o.aspects[this.target.slot] ??= new Pending()) as Pending;
-    a.session = this;
-    a.type = type;
-    a.cookie0 = cookie0;
-    a.cookie1 = cookie1;
-    a.len = o.len;
-    a.long = long;
-    return a;
-  }
-
-  private issue(o: XioObject): void {
-    this.issued++;
-    o.push(this.target.brick);
-    this.target.input.io(o);
   }
 
   // ------------------------------------------------------------------------------------------------------- long requests
@@ -405,12 +377,12 @@ export class Session implements SocketOwner, Batcher, Permissions {
     l.begin(r, flagsOf(r));
     this.long = l;
     this.lean = false;
-    this.count(r.type);
+    this.issuer.count(r);
     return true;
   }
 
   private nextPiece(l: LongRequest): boolean {
-    if (this.isSerial(l) && this.issued > 0) {
+    if (this.isSerial(l) && this.issuer.issued > 0) {
       this.stalled = true; // its completion goes on
       return false;
     }
@@ -423,23 +395,16 @@ export class Session implements SocketOwner, Batcher, Permissions {
     const hasPayload = l.type <= CMD_WRITE;
     const len = Math.min(l.rest, hasPayload ? PIECE_BYTES : RANGE_PIECE_BYTES);
     if (!this.hasRoom(hasPayload ? len : 0)) return this.stall();
-    const o = this.share.take(hasPayload ? len : 0);
+    const o = this.issuer.take(hasPayload ? len : 0);
     if (o === null) return this.stall();
     this.issuePiece(l, o, len);
     return true;
   }
 
   private issuePiece(l: LongRequest, o: XioObject, len: number): void {
-    o.op = OP_OF_CMD[l.type]!;
-    o.flags = l.flags;
-    o.pos = l.pos;
-    o.len = len;
-    l.pos += len;
-    l.rest -= len;
-    l.pieces++;
-    this.remember(o, l.type, l.cookie0, l.cookie1, l);
+    this.issuer.describePiece(o, l, len);
     if (l.type === CMD_WRITE) this.fill(o);
-    else this.issue(o);
+    else this.issuer.issue(o);
   }
 
   /** Without chunks the data of a READ must follow its header without anything between: so one piece at a time, and nothing else. */
@@ -451,15 +416,11 @@ export class Session implements SocketOwner, Batcher, Permissions {
 
   /** The brick below has answered. */
   completed(o: XioObject, a: Pending): void {
-    const { long } = a;
-    this.issued--;
-    a.session = null;
-    a.long = null;
-    if (long !== null) long.pieces--;
-    if (this.state === 'dead') return this.share.free(o);
+    const long = this.issuer.cameBack(a);
+    if (this.state === 'dead') return this.issuer.free(o);
     const error = long === null ? this.answers.answer(o, a) : this.pieceCompleted(o, a, long);
     if (error > 0) this.target.stats.errors.n++;
-    if (this.issued === 0) this.limitFarewell();
+    if (this.issuer.issued === 0) this.limitFarewell();
     this.wake();
   }
 
@@ -468,18 +429,6 @@ export class Session implements SocketOwner, Batcher, Permissions {
     if (error < 0) this.destroy();
     if (l.pieces === 0 && l.rest === 0 && !this.isSerial(l)) l.isFree = true;
     return error;
-  }
-
-  private count(type: number): void {
-    const { stats } = this.target;
-    if (type === CMD_READ) {
-      stats.reads.n++;
-      stats.readBytes.n += this.request.length;
-    } else if (type === CMD_WRITE) {
-      stats.writes.n++;
-      stats.writtenBytes.n += this.request.length;
-    } else if (type === CMD_FLUSH) stats.flushes.n++;
-    else stats.others.n++;
   }
 }
 
