@@ -38,7 +38,9 @@ export class ExchangeJudge {
   /** What a crash takes back was never written, unless others have it. */
   died({ host, store }) {
     this.born({ host });
-    this.floors.set(host.name, store.clock.peek());
+    const before = this.floors.get(host.name) ?? 0n;
+    const now = store.clock.peek();
+    this.floors.set(host.name, now > before ? now : before);
   }
 
   /** `me` has just written this path. */
