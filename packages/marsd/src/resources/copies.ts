@@ -3,6 +3,9 @@ import type { CopyFacts, CopyOrder } from '@mars/strategy';
 import type { VarValues } from '@mars/stack';
 import { StackJob, type JobHouse } from './stack-job.js';
 
+/** How long requests may still wait for a peer when the copy is to end. */
+const GIVE_UP = '50ms';
+
 /** A fetch or a sync, as long as it is wanted: opened, given later ends, closed. */
 export class CopyJob {
   private job: StackJob | null = null;
@@ -62,6 +65,8 @@ export class CopyJob {
 
   close(): Promise<void> {
     if (this.job === null) return Promise.resolve();
+    // What waits for a peer that does not answer must not keep us from ending.
+    void this.job.setParam('remote', 'ioTimeout', GIVE_UP);
     this.closing ??= this.job.close().then(() => {
       this.job = null;
       this.order = null;

@@ -52,7 +52,7 @@ export class StackJob {
     private readonly house: JobHouse,
     private readonly options: JobOptions,
   ) {
-    this.opening = this.open().catch((error: unknown) => this.failed(causeText(error)));
+    this.opening = this.open().catch((error: unknown) => this.failed(whole(error)));
   }
 
   fact(brick: string, name: string): FactValue | undefined {
@@ -74,7 +74,7 @@ export class StackJob {
 
   async setParam(brick: string, param: string, value: unknown): Promise<void> {
     await this.opening;
-    await this.stack?.setParam(brick, param, value).catch((error: unknown) => this.failed(causeText(error)));
+    await this.stack?.setParam(brick, param, value).catch((error: unknown) => this.failed(whole(error)));
   }
 
   /** Switches everything off in order; what the bricks say last can still be read. May be called again. */
@@ -88,9 +88,9 @@ export class StackJob {
     try {
       await this.stack?.close({ timeoutMs: CLOSE_TIMEOUT_MS });
     } catch (error) {
-      this.failed(causeText(error));
+      this.failed(whole(error));
     }
-    await this.thread?.end().catch((error: unknown) => this.failed(causeText(error)));
+    await this.thread?.end().catch((error: unknown) => this.failed(whole(error)));
     this.isOn = false;
     this.isClosed = true;
     this.house.changed();
@@ -137,4 +137,10 @@ export class StackJob {
     this.isOn = false;
     this.house.changed();
   }
+}
+
+/** With what is behind it: the outer text alone seldom says what to do. */
+function whole(error: unknown): string {
+  const inner = error instanceof Error && error.cause !== undefined ? `: ${causeText(error.cause)}` : '';
+  return `${causeText(error)}${inner}`;
 }
