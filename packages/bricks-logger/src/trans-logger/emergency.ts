@@ -140,6 +140,8 @@ export class Emergency {
   private enter(state: EmergencyState): void {
     if (this.state === state) return;
     this.state = state;
+    // First the positions as they stand: whoever acts on the state cuts files where they say.
+    this.progress.report();
     this.stateChanged();
   }
 

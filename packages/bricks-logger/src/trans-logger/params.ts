@@ -31,6 +31,7 @@ export const transLoggerParams: ParamsSchema = {
     'memory-limit': {
       unit: 'bytes',
       default: '128M',
+      minimum: 262144,
       about: 'Memory for what is not written back; writes wait above it.',
     },
     'record-bytes': {
