@@ -12,3 +12,8 @@ export const ROTATE_BYTES = 32 * 2 ** 30;
 export const ROTATE_BYTES_MIN = 2 ** 30;
 /** … or at this part of the file system, if that is less. */
 export const ROTATE_SHARE = 32;
+
+/** Serial numbers that an emergency leaves out: the version link of the last of them is all zeros (symlink-tree.md 6.8). */
+export const HOLE_SERIALS = 10;
+/** A logger that works without a log is offered a fresh one after this time, ms. */
+export const BYPASS_MS = 30_000;

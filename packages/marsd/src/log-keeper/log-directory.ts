@@ -1,6 +1,7 @@
 import { crashPoint, type Files } from '@mars/brick-core';
 import { LOG, REPLAY, VERSION, versionValue, zeroVersion, type LogName, type ReplayPosition } from '@mars/mars-tree';
 import type { LocalLog } from '@mars/strategy';
+import { HOLE_SERIALS } from './limits.js';
 
 /** What is published about one log. Source: symlink-tree.md 5.5 */
 export interface LogProgress {
@@ -75,6 +76,21 @@ export class LogDirectory {
     }
     crashPoint('keeper.log-created');
     await this.files.syncDir(this.path);
+  }
+
+  /**
+   * Leaves a hole in the serials, because writes are about to go to the disk without a log: from now on recovery begins behind it, for
+   * replaying what is in front of it would bring old data back. Durable when it resolves. Source: symlink-tree.md 5.6 rule 7, 6.8
+   * @returns the empty log behind the hole
+   */
+  async leaveHole(above: number): Promise<LogName> {
+    const last = above + HOLE_SERIALS;
+    const log = { sequence: last + 1, host: this.host };
+    this.write(this.versionName(last), zeroVersion(last, this.host));
+    await this.files.syncDir(this.path);
+    await this.create(log);
+    await this.publish({ log, posBytes: 0, dirtyBytes: 0, lengthBytes: 0 });
+    return log;
   }
 
   /** What stands in the log now is there for good: the death of a process leaves bytes that a power cut could still take. */

@@ -12,40 +12,47 @@ const DISK_BYTES = 1024 * 1024;
 const STACK = `
 mars: 1
 stack: kept
-vars: { logs: { type: log-directory }, count: { type: integer }, seed: { type: integer } }
+vars: { logs: { type: log-directory }, count: { type: integer }, seed: { type: integer }, onError: { type: string } }
 bricks:
   disk: { type: aio, params: { path: /dev/vda, grow: false } }
   log: { type: aio, each: "\${logs}", params: { path: "\${item.path}" } }
   logger:
     type: trans-logger
     in: { data: disk, log: log }
-    params: { mode: "\${logs.mode}", replay-start: "\${logs.start}", replay-end: "\${logs.end}", report-interval: 20ms }
+    params:
+      { mode: "\${logs.mode}", replay-start: "\${logs.start}", replay-end: "\${logs.end}", report-interval: 20ms, on-log-error: "\${onError}" }
     on: logs.mode == 'replay' || logs.mode == 'logging'
   load:
     type: load
     in: logger
-    params: { count: "\${count}", seed: "\${seed}", depth: 8, mix: 80w/20f, sizes: [4K], verify: false }
+    params: { count: "\${count}", seed: "\${seed}", depth: 8, mix: 10r/70w/20f, sizes: [4K], verify: true, readback: false, rate: 2000 }
     on: logs.mode == 'logging'
 `;
 
-type Wishes = Partial<Pick<LogKeeperOptions, 'rotateBytes' | 'keepLogs' | 'force' | 'host'>> & { count?: number };
+type Wishes = Partial<Pick<LogKeeperOptions, 'rotateBytes' | 'keepLogs' | 'force' | 'host'>> & {
+  count?: number;
+  onError?: string;
+};
 
 /** A kept stack in one life of a host, with a load that writes as soon as it can. */
 class Kept {
   readonly keeper: LogKeeper;
   readonly stack: StackHandle;
   isFinished = false;
+  /** States of the logger, in order. */
+  readonly states: string[] = [];
 
-  constructor(host: SimHost, { count = 100, ...wishes }: Wishes = {}) {
+  constructor(host: SimHost, { count = 100, onError = 'hold', ...wishes }: Wishes = {}) {
     composeHost(host.container, host);
     const { container, loop, files } = host;
     const registry = container.resolve(BRICKS);
     const reload = (vars: VarValues): LoadedStack =>
-      loadStack(STACK, { registry, vars: { logs: { path: DIR }, count, seed: host.starts, ...vars } });
+      loadStack(STACK, { registry, vars: { logs: { path: DIR }, count, onError, seed: host.starts, ...vars } });
     this.stack = openStack({ ...reload({}), loop, host: container, registry });
     this.stack.subscribe((event) => {
       if (event.kind === 'fact' && event.brick === 'load' && event.name === 'finished' && event.value === true)
         this.isFinished = true;
+      if (event.kind === 'fact' && event.name === 'state') this.states.push(String(event.value));
     });
     this.keeper = new LogKeeper({
       ...{
@@ -199,6 +206,27 @@ describe('LogKeeper', () => {
     assert.deepEqual(kept.keeper.current, { sequence: 2, host: 'b' });
     assert.equal(link('version-000000001-b'), link('version-000000001-a'));
     await world.drive(kept.close(), limit);
+  });
+
+  it('leaves a hole in the serials before writes go past the log, and goes back to a fresh log when it can', async () => {
+    const kept = await start({ count: 70_000, onError: 'bypass' });
+    await world.advance(500);
+    const fault = host.disk.fault({ on: 'write', path: 'log-', errno: 28 });
+    await world.run({ until: () => kept.states.includes('bypass'), ...limit });
+    assert.match(link('replay-a')!, /^log-000000012-a,0,0$/, 'recovery begins behind the hole');
+    assert.equal(link('version-000000011-a'), `${'0'.repeat(32)},log-000000011-a,0:`);
+    assert.deepEqual([sizeOf(12), kept.states.indexOf('bypass-waiting') < kept.states.indexOf('bypass')], [0, true]);
+    await world.advance(5000);
+    fault.release();
+    await world.run({ until: () => kept.states.at(-1) === 'logging', ...limit });
+    await world.run({ until: () => kept.isFinished, ...limit });
+    await world.drive(kept.close(), limit);
+    assert.match(link('replay-a')!, /^log-000000012-a,\d+,0$/);
+    assert.ok(sizeOf(12) > 0);
+    host.restart();
+    const again = await start({ count: 0 });
+    assert.equal(again.keeper.current!.sequence, 13);
+    await world.drive(again.close(), limit);
   });
 
   it('brings the logs in order again wherever a recovery dies', async () => {

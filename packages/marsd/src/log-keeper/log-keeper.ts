@@ -20,6 +20,7 @@ import {
   type LogEnd,
 } from '@mars/strategy';
 import {
+  BYPASS_MS,
   LOOK_MS,
   RECOVERY_STEPS,
   RECOVERY_STEPS_PER_LOG,
@@ -96,6 +97,9 @@ export class LogKeeper {
   private open: LogName[] = [];
   private looking: Promise<void> | null = null;
   private mustLookAgain = false;
+  /** The empty log behind the hole that an emergency has left; `null` = none, or it is in use. */
+  private behindHole: LogName | null = null;
+  private bypassSinceUs = 0;
   /** Somebody wants the next log now. */
   private mustRotate = false;
   private unsubscribe: () => void = () => {};
@@ -310,17 +314,16 @@ export class LogKeeper {
   private hearFact(name: string, value: FactValue): void {
     this.heard.set(name, value);
     if (name === 'replay') this.publish(String(value));
+    if (name === 'state') void this.lookAround();
     if (name === 'log' && this.isFull(Number(String(value).split(',')[2]))) void this.lookAround();
   }
 
   /** `SERIAL,minPos,dirtyLen` of the logger becomes links. */
   private publish(text: string): void {
-    const [sequence, posBytes, dirtyBytes] = text.split(',').map(Number) as [number, number, number];
+    const [sequence, posBytes, dirtyBytes] = numbersOf(text) as [number, number, number];
     const log = this.open.find((one) => one.sequence === sequence);
     if (log === undefined) return;
-    const [logSequence, durableEnd] = String(this.heard.get('log') ?? '')
-      .split(',')
-      .map(Number);
+    const [logSequence, durableEnd] = numbersOf(this.heard.get('log'));
     const lengthBytes = logSequence === sequence ? durableEnd! : posBytes + dirtyBytes;
     this.publisher.push({ log, posBytes, dirtyBytes, lengthBytes: Math.max(lengthBytes, posBytes) });
   }
@@ -366,6 +369,8 @@ export class LogKeeper {
       while (this.mustLookAgain && this.state_ === 'logging') {
         this.mustLookAgain = false;
         await this.closeOldLog();
+        await this.allowBypass();
+        await this.endBypass();
         await this.openNextLog();
         await this.removeOldLogs();
       }
@@ -388,13 +393,14 @@ export class LogKeeper {
     if (current === undefined || this.publishedSequence < current.sequence) return;
     invariant(old !== undefined && old.sequence < current.sequence, 'two logs are open, and none is older');
     this.open = [current];
+    if (this.behindHole?.sequence === current.sequence) this.behindHole = null;
     await this.applyLogs();
   }
 
   private async openNextLog(): Promise<void> {
     const [current, next] = this.open;
     if (next !== undefined) this.mustRotate = false;
-    if (current === undefined || next !== undefined) return;
+    if (current === undefined || next !== undefined || this.behindHole !== null) return;
     const wanted = { sequence: current.sequence + 1, host: this.options.host };
     const logs = this.directory.logs();
     const isThere = logs.some(({ sequence, sizeBytes }) => sequence === wanted.sequence && sizeBytes === 0);
@@ -405,6 +411,39 @@ export class LogKeeper {
     else await this.directory.makeDurable(wanted);
     this.options.log.info({ dir: this.options.dir, log: LOG.format(wanted) }, 'the next log is opened');
     this.open = [current, wanted];
+    await this.applyLogs();
+  }
+
+  /**
+   * The log cannot be written, and writes are to go on without one: that needs a hole in the serials first (INV-18), and in front of it nothing
+   * that recovery would have to bring to the disk.
+   */
+  private async allowBypass(): Promise<void> {
+    const hasHole = this.behindHole !== null && this.behindHole.sequence !== this.open.at(-1)!.sequence;
+    if (this.heard.get('state') !== 'bypass-waiting' || hasHole) return;
+    const [sequence, posBytes, dirtyBytes] = numbersOf(this.heard.get('replay'));
+    const [logSequence, durableEnd] = numbersOf(this.heard.get('log'));
+    // What was durable in the log must be durable on the disk; the logger says so soon.
+    if (sequence !== logSequence || posBytes !== durableEnd || dirtyBytes !== 0) return;
+    const { stack, clock, dir, log } = this.options;
+    const highest = Math.max(...this.directory.logs().map((one) => one.sequence), this.open.at(-1)!.sequence);
+    this.behindHole = await this.directory.leaveHole(highest);
+    this.bypassSinceUs = clock.nowUs;
+    log.error(
+      { dir, next: LOG.format(this.behindHole), hint: 'Make space for the logs, or repair their volume.' },
+      'the log cannot be written: writes go to the disk without one, and replicas would need a full sync',
+    );
+    await stack.setParam(this.loggerName, 'bypass-allowed', true);
+  }
+
+  /** The permission was for this one time; a fresh log is offered after a while, and the logger goes back to it if that works. */
+  private async endBypass(): Promise<void> {
+    const { clock, stack } = this.options;
+    const [current, next] = this.open;
+    if (this.heard.get('state') !== 'bypass' || this.behindHole === null || next !== undefined) return;
+    if (clock.nowUs - this.bypassSinceUs < BYPASS_MS * 1000) return;
+    await stack.setParam(this.loggerName, 'bypass-allowed', false);
+    this.open = [current!, this.behindHole];
     await this.applyLogs();
   }
 
@@ -430,4 +469,9 @@ export class LogKeeper {
   private async applyLogs(): Promise<void> {
     await this.options.stack.apply(this.options.planOf(this.open.map((log) => this.itemOf(log))));
   }
+}
+
+/** `3,8192,4096` → three numbers; nothing of a fact that was not heard yet. */
+function numbersOf(fact: FactValue | undefined): number[] {
+  return fact === undefined ? [] : String(fact).split(',').map(Number);
 }
