@@ -312,12 +312,14 @@ export class ClusterNetwork implements DaemonNetwork {
   }
 
   /** Like a pushed link: a daemon may not write addresses of its own accord, but it hears of this one from the host itself. */
-  private admit(host: string, ip: string, fingerprintHex: string): void {
+  private async admit(host: string, ip: string, fingerprintHex: string): Promise<void> {
     const { store } = this;
     store.batch(() => {
       store.push({ path: paths.ip(host), value: ip, stampNs: store.clock.now() });
       store.write(tlsPath(host), fingerprintHex);
     });
+    // The newcomer has thrown its token away when it gets its certificate: it could not ask again.
+    await store.sync([paths.ip(host), tlsPath(host)]);
   }
 
   /**

@@ -18,8 +18,8 @@ export interface JoinServiceOptions {
   host: string;
   /** Of the cluster, as `/mars/uuid` says. */
   uuid(): string;
-  /** The token was good: write `ips/ip-HOST` and `userspace/tls-HOST`, durably, before this returns. */
-  admit(host: string, ip: string, fingerprintHex: string): void;
+  /** The token was good: write `ips/ip-HOST` and `userspace/tls-HOST`; they are durable when this resolves. */
+  admit(host: string, ip: string, fingerprintHex: string): void | Promise<void>;
 }
 
 type Request = MessageOf<typeof JOIN_REQUEST>;
@@ -71,7 +71,7 @@ export class JoinService {
     // From here on nobody else can use the token, not even after a power cut.
     await store.sync();
     const { caPem, caKeyPem, certPem, fingerprintHex } = await store.issue(request.host, request.publicKeyDer);
-    admit(request.host, ip, fingerprintHex);
+    await admit(request.host, ip, fingerprintHex);
     log.info({ host: request.host, ip, fingerprintHex }, 'host joined');
     channel.send(JOIN_ANSWER, { caPem, caKeyPem, certPem, uuid: uuid() });
     channel.close();
