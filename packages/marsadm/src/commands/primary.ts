@@ -137,8 +137,11 @@ function waitGone(job: Job): PhaseOutcome {
 }
 
 async function pingAndCheck(job: Job): Promise<PhaseOutcome> {
-  if (!job.notes.has('pinged')) await ping(job.session, { resource: job.resource });
-  job.notes.set('pinged', true);
+  const { session, resource } = job;
+  const isAlone = session.line.resources?.length === 1 && session.line.resources[0] !== 'all';
+  // One question for all resources: the answer of a peer is about all of them.
+  if (!session.notes.has('pinged')) await ping(session, isAlone ? { resource } : {});
+  session.notes.add('pinged');
   return waitOldGone(job);
 }
 

@@ -6,7 +6,7 @@ import { ping } from '../execute/ping.js';
 import { Dying } from '../exit.js';
 import { reportSplitBrain } from '../facts/split-brain.js';
 import { WATCH_MS } from '../limits.js';
-import { suggestions } from '../parse/names.js';
+import { compareNaturally, suggestions } from '../parse/names.js';
 import { isMountPoint } from '../start/tree-checks.js';
 import { MACROS, type Macro } from '../view/macros.js';
 import { resourceState, defaultResource, diskState, flags, replState, role } from '../view/state.js';
@@ -69,11 +69,11 @@ function findMacro({ session }: Job, name: string): Macro {
 
 /** One resource, a list, all, or none. Source: macros.md 1 */
 async function printOnce(job: Job, name: string, macro: Macro): Promise<void> {
-  const { session, snapshot, host, args, out } = job;
+  const { session, args, out } = job;
   const given = job.notes.get('resources') as readonly string[];
   const isLayout = name === 'default' || name === '1and1';
   const isAll = given[0] === 'all' || (given.length === 0 && isLayout);
-  const names = isAll ? snapshot.resources().filter((r) => snapshot.value(paths.device(r, host)) !== null) : given;
+  const names = isAll ? resourcesOf(job) : given;
   const argument = args[0];
   if (isAll && MACROS.has(`${name}-header`)) print(job, MACROS.get(`${name}-header`)!(job, undefined));
   const results: object[] = [];
@@ -101,6 +101,14 @@ async function printOnce(job: Job, name: string, macro: Macro): Promise<void> {
   out.resource = null;
   if (isAll && MACROS.has(`${name}-global`)) print(job, MACROS.get(`${name}-global`)!(job, undefined));
   session.result = { macro: name, resources: results };
+}
+
+/** Those of which this host has a device, in natural order. */
+function resourcesOf({ snapshot, host }: Job): string[] {
+  return snapshot
+    .resources()
+    .filter((resource) => snapshot.value(paths.device(resource, host)) !== null)
+    .sort(compareNaturally);
 }
 
 /** An empty result prints nothing. */

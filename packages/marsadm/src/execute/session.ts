@@ -17,6 +17,8 @@ export class Session {
   result: unknown = null;
   status: ExitStatus = EXIT_GOOD;
   readonly failed = new Map<string, string>();
+  /** What was done once, for all resources. */
+  readonly notes = new Set<string>();
 
   constructor(
     readonly world: World,
