@@ -62,6 +62,8 @@ export function createPlatform(options: PlatformOptions = {}): Platform {
   const ownLog = !(options.log && 'logger' in options.log);
   const log = options.log && 'logger' in options.log ? options.log.logger : createLogger(options.log);
   sayWhichRing(log, opened, options.ring);
+  if (opened.lockRefused !== null)
+    log.warn({ reason: opened.lockRefused }, 'the payload memory is not locked: it may be swapped out');
   const { ring, sockets } = opened;
   const arena = options.debugArena ? new DebugArena(ring.arena) : new Arena(ring.arena);
   const queue = new RingQueue(ring, sockets);

@@ -9,6 +9,7 @@ export interface DataThreadStart {
   brickModules: readonly string[];
   ring: 'auto' | 'io_uring' | 'threads';
   spinUs: number;
+  lockArena: boolean;
 }
 
 export interface OpenRequest {

@@ -14,6 +14,8 @@ export interface ThreadStackOptions {
   ring?: 'auto' | 'io_uring' | 'threads';
   /** Longest spin before the thread sleeps, µs; adaptive below that, 0 = never. */
   spinUs?: number;
+  /** Keep its payload memory from being swapped out, for block servers. */
+  lockArena?: boolean;
   /**
    * URLs of modules with further bricks (`export const source: string, bricks: BrickClass[]`). Installed packages need not be
    * named: the thread loads them as its owner does.
@@ -47,9 +49,10 @@ export async function openStackInThread(plan: StackPlan, options: ThreadStackOpt
     level = 'info',
     ring = 'auto',
     spinUs = DEFAULT_SPIN_US,
+    lockArena = false,
     brickModules = [],
   } = options;
-  const data: DataThreadStart = { level, ring, spinUs, brickModules };
+  const data: DataThreadStart = { level, ring, spinUs, lockArena, brickModules };
   let stack: RemoteStack | null = null;
   const thread = await spawnLoopThread(ENTRY, {
     name: `stack ${name}`,

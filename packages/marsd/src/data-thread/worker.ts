@@ -23,7 +23,7 @@ await serveLoopThread(
     return { onMessage: (message) => server.heard(message as ToStack) };
   },
   (data) => {
-    const { level, ring, spinUs } = data as DataThreadStart;
-    return { level, ring, spinUs };
+    const { level, ring, spinUs, lockArena } = data as DataThreadStart;
+    return { level, ring, spinUs, lockArena };
   },
 );

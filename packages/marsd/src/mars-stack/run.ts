@@ -64,6 +64,7 @@ export async function run(options: RunOptions): Promise<ExitCode> {
     verbose: options.verbose,
     plugins,
     inProcess: options.inProcess,
+    blockServer: options.blockServer,
     network: networkOf(options),
   });
   try {

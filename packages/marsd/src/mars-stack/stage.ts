@@ -49,6 +49,8 @@ export interface StageOptions {
   plugins: readonly BrickPackage[];
   /** Without a thread of its own; for debuggers, and to compare. */
   inProcess: boolean;
+  /** The kernel of this host uses the device: payload memory stays where it is. */
+  blockServer: boolean;
   /** How the stack reaches other hosts; null = not at all. */
   network: BrickNetworkOptions | null;
 }
@@ -63,7 +65,7 @@ export function openStage(options: StageOptions): Stage {
 const NO_PAYLOAD_BYTES = 1024 * 1024;
 
 /** The stack has a thread and a ring of its own; here are timers, signals, the live view and the control socket. */
-function threadStage({ logTo, verbose, plugins }: StageOptions): Stage {
+function threadStage({ logTo, verbose, plugins, blockServer }: StageOptions): Stage {
   const level = verbose ? 'debug' : 'error';
   const log = { level, destination: logTo } as const;
   const platform = createPlatform({ log, ring: 'threads', arenaBytes: NO_PAYLOAD_BYTES, poolObjects: 1 });
@@ -75,7 +77,8 @@ function threadStage({ logTo, verbose, plugins }: StageOptions): Stage {
     ...{ registry: allBrickTypes(plugins), platform },
     machine: { files: platform.files, clock: loop, log: platform.log },
     open: async ({ plan, secrets }, facts) => {
-      stack = await openStackInThread(plan, { secrets, facts, level, onLog: (line) => logTo.write(line) });
+      const onLog = (line: string): void => logTo.write(line);
+      stack = await openStackInThread(plan, { secrets, facts, level, lockArena: blockServer, onLog });
       watch = new Stopwatch();
       return stack;
     },
@@ -90,8 +93,11 @@ function threadStage({ logTo, verbose, plugins }: StageOptions): Stage {
   };
 }
 
-function realStage({ logTo, verbose, plugins, network }: StageOptions): Stage {
-  const platform = createPlatform({ log: { level: verbose ? 'debug' : 'error', destination: logTo } });
+function realStage({ logTo, verbose, plugins, blockServer, network }: StageOptions): Stage {
+  const platform = createPlatform({
+    lockArena: blockServer,
+    log: { level: verbose ? 'debug' : 'error', destination: logTo },
+  });
   const host = composeHost(container.createChildContainer(), platform, plugins);
   const { loop, log } = platform;
   const registry = host.resolve(BRICKS);

@@ -10,9 +10,17 @@ import { onSignal } from './signals.js';
 const INDEX = new URL('../index.js', import.meta.url).href;
 
 /** Runs a script in a process of its own, because marks and signals belong to the whole process. */
-function inChild(script: string, env: Record<string, string> = {}): { stdout: string; status: number | null } {
+function inChild(
+  script: string,
+  env: Record<string, string> = {},
+  under: readonly string[] = [process.execPath],
+): { stdout: string; status: number | null } {
   const args = ['--input-type=module', '-e', `import * as p from ${JSON.stringify(INDEX)};\n${script}`];
-  const { stdout, status } = spawnSync(process.execPath, args, { encoding: 'utf8', env: { ...process.env, ...env } });
+  const [program, ...first] = under;
+  const { stdout, status } = spawnSync(program!, [...first, ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
   return { stdout, status };
 }
 
@@ -37,6 +45,36 @@ describe('markAsBlockServer', () => {
         (r) => !r.ok && r.reason.includes('MARS_NO_NATIVE'),
       ),
     );
+  });
+});
+
+describe('lockArena', () => {
+  const script = `
+    const said = [];
+    const log = { level: 'warn', destination: { write: (line) => said.push(line) } };
+    const fs = await import('node:fs');
+    const platform = p.createPlatform({ lockArena: true, arenaBytes: 32 * 2 ** 20, log });
+    const [, lockedKb] = /VmLck:\\s*(\\d+)/.exec(fs.readFileSync('/proc/self/status', 'utf8'));
+    console.log(JSON.stringify({ kind: platform.ringKind, lockedKb: Number(lockedKb), said: said.join('') }));
+    await platform.close();`;
+  const look = (stdout: string) => JSON.parse(stdout) as { kind: string; lockedKb: number; said: string };
+
+  it('locks the payload memory where that is permitted, and says so where it is not', function () {
+    const { kind, lockedKb, said } = look(inChild(script).stdout);
+    if (kind !== 'io_uring') this.skip();
+    if (said === '') assert.ok(lockedKb >= 32 * 1024, `${lockedKb} kB are locked`);
+    else assert.match(said, /may be swapped out/);
+  });
+
+  it('is no reason to do without io_uring when the limit is too low', function () {
+    // Enough for the ring itself, which some kernels count too.
+    const limited = ['--bounding-set=-ipc_lock', '--inh-caps=-ipc_lock', process.execPath];
+    const command = `ulimit -l 16384; exec setpriv ${limited.join(' ')} "$@"`;
+    const { stdout, status } = inChild(script, {}, ['sh', '-c', command, 'sh']);
+    if (status !== 0) this.skip(); // no setpriv, or it may not
+    const { kind, said } = look(stdout);
+    if (kind !== 'io_uring') this.skip();
+    assert.match(said, /ENOMEM.*may be swapped out|EPERM.*may be swapped out/);
   });
 });
 

@@ -7,6 +7,9 @@ import { NativeSockets } from './native-sockets.js';
 import { ThreadRing } from './thread-ring.js';
 import { ThreadSocketDoor } from './thread-socket-door.js';
 
+/** What mlock answers when the limit is too low. */
+const LOCK_REFUSALS = ['ENOMEM', 'EPERM', 'EAGAIN'];
+
 export type RingKind = 'io_uring' | 'threads';
 
 export interface RingOptions {
@@ -18,6 +21,8 @@ export interface RingOptions {
   spinUs?: number;
   /** Register the arena with the kernel. */
   fixedBuffers?: boolean;
+  /** Keep touched pages of the arena in memory, for block servers; where that is refused the ring works without. */
+  lockArena?: boolean;
 }
 
 export interface OpenedRing {
@@ -28,6 +33,8 @@ export interface OpenedRing {
   sockets: RingSockets;
   /** TLS for these sockets. */
   tls: TlsEndpoint & { close(): Promise<void> };
+  /** Why the arena is not locked although that was asked for; null = it is, or nobody asked. */
+  lockRefused: string | null;
   /** For `wakeRing` of other threads; 0 for the fallback. */
   wakeHandle: number;
   setSpinUs(us: number): void;
@@ -54,19 +61,35 @@ export function openRing(options: RingOptions): OpenedRing {
 
 function openIoUring(addon: NonNullable<typeof native>, options: RingOptions): OpenedRing {
   const { arenaBytes, entries = DEFAULT_RING_ENTRIES, spinUs = 0, fixedBuffers = false } = options;
-  const ring = addon.open({ arenaBytes, entries, spinUs, fixedBuffers });
+  const { ring, lockRefused } = openLocked(options.lockArena === true, (lockArena) =>
+    addon.open({ arenaBytes, entries, spinUs, fixedBuffers, lockArena }),
+  );
   const reason = options.ring === 'io_uring' ? 'asked for' : 'the kernel has it and permits it';
   const setSpinUs = (us: number): void => ring.setSpinUs(us);
   const { wakeHandle } = ring;
   const sockets = new NativeSockets(addon);
-  return { ring, kind: 'io_uring', reason, sockets, tls: new ThreadedTls(addon, wakeHandle), wakeHandle, setSpinUs };
+  const tls = new ThreadedTls(addon, wakeHandle);
+  return { ring, kind: 'io_uring', reason, sockets, tls, lockRefused, wakeHandle, setSpinUs };
 }
 
-function openThreads({ arenaBytes, entries = DEFAULT_RING_ENTRIES }: RingOptions, reason: string): OpenedRing {
+/** A ring that cannot lock its memory is better than the fallback, which cannot either. */
+function openLocked<T>(wanted: boolean, open: (lockArena: boolean) => T): { ring: T; lockRefused: string | null } {
+  try {
+    return { ring: open(wanted), lockRefused: null };
+  } catch (error) {
+    const { code = '' } = error as { code?: string };
+    if (!wanted || !LOCK_REFUSALS.includes(code)) throw error;
+    return { ring: open(false), lockRefused: `${code}: raise LimitMEMLOCK, or run as root` };
+  }
+}
+
+function openThreads(options: RingOptions, reason: string): OpenedRing {
+  const { arenaBytes, entries = DEFAULT_RING_ENTRIES } = options;
   const ring = new ThreadRing({ arenaBytes, entries });
   const sockets = new ThreadSocketDoor(ring.handles);
   const tls = new LocalTls(ring.handles);
-  return { ring, kind: 'threads', reason, sockets, tls, wakeHandle: 0, setSpinUs: () => {} };
+  const lockRefused = options.lockArena === true ? 'the fallback has no memory of its own' : null;
+  return { ring, kind: 'threads', reason, sockets, tls, lockRefused, wakeHandle: 0, setSpinUs: () => {} };
 }
 
 function fallBack(
