@@ -1,4 +1,4 @@
-import { OP_FLUSH, crashPoint, errnoName, type Completer, type XioObject } from '@mars/brick-core';
+import { OP_FLUSH, RequestQueue, crashPoint, errnoName, type Completer, type XioObject } from '@mars/brick-core';
 import type { Appender } from './append.js';
 import type { LoggerFaults } from './faults.js';
 import type { Gate } from './gate.js';
@@ -8,7 +8,6 @@ import type { LogInput } from './log-input.js';
 import type { MemoryBuffer } from './memory-buffer.js';
 import type { OnLogError } from './params.js';
 import type { Progress } from './progress.js';
-import { RequestQueue } from './request-queue.js';
 import type { Rotation } from './rotate.js';
 import type { Writeback } from './writeback.js';
 

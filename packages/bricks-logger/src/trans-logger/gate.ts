@@ -3,6 +3,7 @@ import {
   F_FUA,
   EOPNOTSUPP,
   OP_WRITE,
+  RequestQueue,
   crashPoint,
   type Counter,
   type Histogram,
@@ -13,7 +14,6 @@ import type { LoggerFaults } from './faults.js';
 import type { LoggerHouse } from './house.js';
 import { REGION_BYTES } from './limits.js';
 import type { MemoryBuffer } from './memory-buffer.js';
-import { RequestQueue } from './request-queue.js';
 import { stateOf, type RequestState } from './request-state.js';
 import type { LogStamps } from './stamps.js';
 

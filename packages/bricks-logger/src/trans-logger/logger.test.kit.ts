@@ -5,6 +5,7 @@ import {
   CAP_TRIM,
   DebugArena,
   Loop,
+  OP_READ,
   OP_WRITE,
   SUPPORT_NONE,
   SUPPORT_NATIVE,
@@ -22,7 +23,6 @@ import { TransLoggerBrick } from './trans-logger.js';
 export class MemoryLog extends MemoryDisk {
   /** End of the last write that was sent. */
   sizeBytes = 0;
-  durableBytes = 0;
 
   override info(into: XioInfo): number {
     super.info(into);
@@ -39,7 +39,16 @@ export class MemoryLog extends MemoryDisk {
       this.durable = grown(this.durable, end);
     }
     if (o.op === OP_WRITE) this.sizeBytes = Math.max(this.sizeBytes, end);
+    // A read at the end of a file is short.
+    if (o.op === OP_READ) o.len = Math.max(0, Math.min(o.len, this.sizeBytes - o.pos));
     super.io(o);
+  }
+
+  /** The file as an earlier run has left it. */
+  load(bytes: Uint8Array): void {
+    this.store = new Uint8Array(bytes);
+    this.durable = new Uint8Array(bytes);
+    this.sizeBytes = bytes.length;
   }
 
   /** What stands in the file. */

@@ -1,9 +1,8 @@
-import { F_UPTODATE, type Completer, type Counter, type XioObject } from '@mars/brick-core';
+import { F_UPTODATE, RequestQueue, type Completer, type Counter, type XioObject } from '@mars/brick-core';
 import type { LoggerFaults } from './faults.js';
 import type { LoggerHouse } from './house.js';
 import { READ_RETRY_MS, REGION_BYTES, SECTOR_BYTES } from './limits.js';
 import type { MemoryBuffer, Version } from './memory-buffer.js';
-import { RequestQueue } from './request-queue.js';
 import { Mix, newCoverage, stateOf } from './request-state.js';
 
 /**
