@@ -41,6 +41,8 @@ export interface DaemonOptions {
   machine: MachineFacts;
   /** Called before the tree is touched. @throws MarsError DAEMON_RUNS: another process holds it */
   lockTree: () => void;
+  /** Instead of the machine's own way to serve control files (simulations). */
+  serveControl?: typeof serveControlFiles;
   /** Made when the tree is loaded; not yet started. */
   makeNetwork(parts: { store: TreeStore; lamport: LamportClock; notified: (peer: string) => void }): DaemonNetwork;
 }
@@ -300,7 +302,8 @@ export class Daemon {
 
   private async serveControl(): Promise<void> {
     const { run, controlFiles } = this.settings;
-    const server = await serveControlFiles(`${run}/sys`, this.files, {
+    const { serveControl = serveControlFiles } = this.options;
+    const server = await serveControl(`${run}/sys`, this.files, {
       name: 'marsd',
       kind: controlFiles,
       onLost: (reason) => this.remount(reason),
