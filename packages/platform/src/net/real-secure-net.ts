@@ -112,7 +112,7 @@ function checkServer(
     throw tlsError(name, 'wrong-certificate', 'this is not the host that has issued the token');
   }
   if (tls.authorized) return;
-  const code = String((tls.authorizationError) ?? '');
+  const code = String(tls.authorizationError ?? '');
   throw tlsError(name, refusalOf(code), `its certificate is not good: ${code}`);
 }
 

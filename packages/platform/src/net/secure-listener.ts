@@ -96,7 +96,7 @@ class TlsDoor {
     this.keep(tls);
     const certificate = certificateOf(tls);
     if (certificate !== null && (!tls.authorized || tls.isSessionReused())) {
-      const code = String((tls.authorizationError) ?? 'a session of former times');
+      const code = String(tls.authorizationError ?? 'a session of former times');
       return this.refuse(refusalOf(code), tls, code);
     }
     this.options.accept(new RealSecureStream(tls, certificate === null ? null : peerOf(certificate), true));
