@@ -74,6 +74,25 @@ describe('marsadm, the executable', () => {
     assert.match(stderr, /^DYING: interrupted by SIGINT$/m);
   });
 
+  it('wakes a daemon that has a pipe instead of a control file, with a command that has an end', async () => {
+    const sys = join(dir, 'run/sys');
+    mkdirSync(sys, { recursive: true });
+    assert.equal(spawnSync('mkfifo', [join(sys, 'trigger')]).status, 0);
+    const reader = spawn('cat', [join(sys, 'trigger')]);
+    let heard = '';
+    reader.stdout.on('data', (data: Buffer) => (heard += data.toString()));
+    const ended = new Promise((resolve) => reader.on('close', resolve));
+    // Nobody waits for a reader: until there is one, the trigger is lost, and the daemon would see the link by itself.
+    for (let i = 0; heard === '' && i < 20; i++) {
+      const { status, stderr } = marsadm('set-link', `v${i}`, '/mars/userspace/flag');
+      assert.equal(status, 0, stderr);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await ended;
+    assert.match(heard, /^(1\n)+$/);
+    rmSync(sys, { recursive: true });
+  });
+
   it('ends well when its reader goes away', () => {
     const { status } = spawnSync('sh', ['-c', `"${process.execPath}" "${MAIN}" --help | head -1 > /dev/null`]);
     assert.equal(status, 0);

@@ -113,7 +113,7 @@ class Run {
     if (command.needsTree === false) return session;
     checkDirectory(world, places, out);
     const named = line.resources?.[0] === 'all' || line.resources?.length === 0 ? null : line.resources;
-    tree.load(command.isNarrow && daemon.isLoaded ? named : null);
+    tree.load(command.isNarrow && daemon.clockNs !== null ? named : null);
     this.checkHost(session, command);
     checkTreeVersion(session, command.name);
     const needsUuid = command.needsUuid ?? true;

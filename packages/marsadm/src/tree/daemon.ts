@@ -34,17 +34,20 @@ export class Daemon {
     }
   }
 
-  /** Lamport time of the daemon, ns; without it the system clock counts. */
-  nowNs(): bigint {
+  /** Lamport time of the daemon, ns; null = there is no such file, or no daemon. */
+  get clockNs(): bigint | null {
     const line = /^lamport_now=(.*)$/m.exec(this.read('lamport_clock') ?? '');
-    return (line === null ? null : readStamp(line[1]!)) ?? this.world.clock.wallNs();
+    return line === null ? null : readStamp(line[1]!);
   }
 
   /** One command, one write(2). @returns false when no daemon takes it: it will read the tree when it starts */
   trigger(command: string): boolean {
     if (!this.isLoaded) return false;
     try {
-      this.world.host.writeOnce(`${this.sys}/trigger`, command);
+      const path = `${this.sys}/trigger`;
+      // Without FUSE it is a named pipe, in which commands of several writers would run together.
+      const isPipe = this.world.files.stat(path)?.kind === 'other';
+      this.world.host.writeOnce(path, isPipe ? `${command}\n` : command);
       return true;
     } catch (error) {
       if (isMarsError(error)) return false;

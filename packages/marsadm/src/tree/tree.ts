@@ -86,9 +86,9 @@ export class Tree {
     return this.store.snapshot;
   }
 
-  /** Lamport now, seconds with fractions; for ages and windows. */
+  /** Lamport now, ns, for ages and windows: what the daemon says; else the later of the system clock and all that was seen. */
   get nowNs(): bigint {
-    return this.options.daemon.nowNs();
+    return this.options.daemon.clockNs ?? this.clock.peek();
   }
 
   /** Looks again at directories (and all below them) and links, because a daemon may have written. */
@@ -280,7 +280,7 @@ function clockOf(clock: Clock, daemon: Daemon): Clock {
     get nowUs() {
       return clock.nowUs;
     },
-    wallNs: () => daemon.nowNs(),
+    wallNs: () => daemon.clockNs ?? clock.wallNs(),
     after: (delayMs, arg, fn) => clock.after(delayMs, arg, fn),
     sleep: (ms, options) => clock.sleep(ms, options),
   };
