@@ -476,6 +476,18 @@ export class Appender {
     return true;
   }
 
+  /**
+   * After a failed write: what stands in the file is made durable where it is, so that only what nobody was told of is left over. The
+   * same records in two files would be applied twice, the older ones behind newer ones, if a crash cut the second file short.
+   * @returns true while that is under way
+   */
+  secure(): boolean {
+    if (this.syncing !== null) return true;
+    if (this.hasLostBytes || this.writtenLsn <= this.durableLsn) return false;
+    this.startSync();
+    return this.syncing !== null;
+  }
+
   /** A sync failed: what is volatile in that file stays so, however often it is tried. */
   get hasLostBytes(): boolean {
     return this.current.syncErr !== 0 || (this.old !== null && this.old.syncErr !== 0);

@@ -126,15 +126,27 @@ describe('TransLoggerBrick when the log cannot be written', () => {
       assert.equal(kit.fact('state'), 'failing');
     });
 
-    it('goes on in a fresh log, which takes over what was answered early', async () => {
+    it('makes durable where it is what was answered early, and goes on in a fresh log', async () => {
       await kit.answerOf({ op: 'write', posBytes: 0, data: block(1) });
       failAll(kit.log(), 'write', -EIO);
       await kit.answerOf({ op: 'write', posBytes: 0, data: block(2) });
+      assert.deepEqual(kit.log().durable.subarray(0, 4180), kit.log().store.subarray(0, 4180));
       const next = await kit.rotate(2, 1);
       assert.equal((await kit.answerOf({ op: 'write', posBytes: 4096, data: block(3), flags: F_FUA })).err, 0);
-      assert.deepEqual(recordsOf(next), [0, 4096]);
+      assert.deepEqual(recordsOf(next), [4096], 'no record may stand in two files');
       await stop(kit);
       assert.deepEqual([kit.disk.store[0], kit.disk.store[4096]], [1, 3]);
+    });
+
+    it('after a failed sync the fresh log takes over what was answered early', async () => {
+      await kit.answerOf({ op: 'write', posBytes: 0, data: block(1) });
+      failAll(kit.log(), 'flush', -EIO);
+      assert.equal((await kit.answerOf({ op: 'flush' })).err, -EIO);
+      const next = await kit.rotate(2, 1);
+      assert.equal((await kit.answerOf({ op: 'flush' })).err, 0);
+      assert.deepEqual(recordsOf(next), [0]);
+      await stop(kit);
+      assert.equal(kit.disk.store[0], 1);
     });
   });
 
@@ -144,8 +156,8 @@ describe('TransLoggerBrick when the log cannot be written', () => {
     it('keeps what was answered early although the fresh log fails, too, and reports the old one until it stands in the new one', async () => {
       await kit.answerOf({ op: 'write', posBytes: 0, data: block(1), flags: F_FUA });
       await kit.answerOf({ op: 'write', posBytes: 0, data: block(2) });
-      failAll(kit.log(), 'write', -ENOSPC);
-      await kit.answerOf({ op: 'write', posBytes: 4096, data: block(3) });
+      failAll(kit.log(), 'flush', -EIO);
+      await kit.answerOf({ op: 'flush' });
       kit.graph.add('log:2', 'test-log');
       await kit.settle(kit.graph.press('log:2'));
       failAll(kit.log(2), 'write', -ENOSPC);

@@ -147,7 +147,7 @@ export class Emergency {
   // ------------------------------------------------------------------------------------------------------- hold, fail
 
   private pumpHeld(params: EmergencyParams): void {
-    if (!this.log.isSettled) return;
+    if (!this.log.isSettled || this.log.secure()) return;
     if (this.relogIfFresh(params)) return;
     if (params['on-log-error'] === 'fail') this.fail();
     else if (params['on-log-error'] === 'bypass') this.drain();
