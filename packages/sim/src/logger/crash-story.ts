@@ -190,7 +190,7 @@ class CrashStory {
       this.options.trouble?.(this.host, this.world.random);
     }
     const isHeld = HELD.includes(String(this.running.loggerFact('state')));
-    return this.world.random.int(isHeld ? 100 : 1000) === 0;
+    return this.world.random.int(isHeld ? 100 : 400) === 0;
   }
 
   private async rotate(): Promise<void> {

@@ -139,9 +139,9 @@ export class LoggerJudge {
     this.checkAllBefore(serial);
     if (book !== undefined) {
       this.checkWrittenBack(book, book.recordsUpTo(posBytes), 4);
-      this.refresh(book);
-      if (posBytes + dirtyBytes > book.durable)
-        throw violation(5, `${here} ends behind what is durable in the log (${book.durable})`);
+      const durable = this.truth.logDurableBytes(serial, book.durable);
+      if (posBytes + dirtyBytes > durable)
+        throw violation(5, `${here} ends behind what is durable in the log (${durable})`);
     }
     this.published = { ...next };
   }

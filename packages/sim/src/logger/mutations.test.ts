@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
 import { LOGGER_FAULTS, Replayer, type LoggerFaults } from '@mars/bricks-logger';
+import { RecordDecoder, RecordEncoder } from '@mars/bricks-logger/log-format';
+import { playOnce, scenarioByName } from '../scenario/scenario.js';
+import '../scenarios/replay-crash.js';
+import type { Keeper } from './keeper.js';
 import { World } from '../world/world.js';
 import { bareKeeper } from './bare-keeper.js';
 import { playCrashStory } from './crash-story.js';
@@ -9,12 +13,15 @@ import { invariantOf } from './violation.js';
 const MOST_SEEDS = 150;
 
 /** Plays the story of crashes with a logger that is wrong. @returns invariant and seed that caught it */
-async function caught(faults: LoggerFaults): Promise<{ inv: number | null; seed: number; text: string }> {
+async function caught(
+  faults: LoggerFaults,
+  keeper: Keeper = bareKeeper,
+): Promise<{ inv: number | null; seed: number; text: string }> {
   for (let seed = 1; seed <= MOST_SEEDS; seed++) {
     const world = new World({ seed });
     try {
       await playCrashStory(world, {
-        keeper: bareKeeper,
+        keeper,
         prepare: (host) => void host.container.register(LOGGER_FAULTS, { useValue: faults }),
       });
     } catch (error) {
@@ -87,5 +94,60 @@ describe('Mutations of the logger', function () {
       const { inv, text } = await caught({});
       assert.ok(inv !== null && [1, 2, 4, 11].includes(inv), text);
     });
+  });
+
+  it('INV-6 is seen to be broken when a keeper publishes an old position again', async () => {
+    const forgetful: Keeper = async (host, settings, client) => {
+      const running = await bareKeeper(host, settings, client);
+      const { logs } = settings.places;
+      host.loop.after(8, null, () => {
+        host.files.symlink('log-000000001-a,0,0', `${logs}/.tmp-old-${host.starts}`);
+        host.files.rename(`${logs}/.tmp-old-${host.starts}`, `${logs}/replay-a`);
+      });
+      return running;
+    };
+    const { inv, text } = await caught({}, forgetful);
+    assert.equal(inv, 6, text);
+  });
+
+  it('INV-10 is seen to be broken when a sequence number is left out', async () => {
+    const { encode } = RecordEncoder.prototype;
+    const skipping: typeof encode = function (this: RecordEncoder, ...args) {
+      const meta = args[3];
+      if (meta.seq === 5) meta.seq = 6;
+      return encode.apply(this, args);
+    };
+    await broken(RecordEncoder.prototype, 'encode', skipping, async () => {
+      const { inv, text } = await caught({});
+      assert.equal(inv, 10, text);
+    });
+  });
+
+  it('INV-12 is seen to be broken when a replay has overlapping writes under way', async () => {
+    const open = (Replayer.prototype as unknown as { open: (plan: object) => boolean }).open;
+    type Opened = { applier: { writes: { overlaps: () => boolean } } };
+    const careless = function (this: Opened, plan: object): boolean {
+      const isOpen = open.call(this, plan);
+      if (isOpen) this.applier.writes.overlaps = () => false;
+      return isOpen;
+    };
+    await broken(Replayer.prototype, 'open', careless, async () => {
+      let error: unknown = null;
+      for (let seed = 1; seed <= MOST_SEEDS && error === null; seed++)
+        ({ error } = await playOnce(scenarioByName('replay-crash'), seed));
+      assert.ok([3, 4, 12].includes(invariantOf(error) ?? 0), String(error));
+    });
+  });
+
+  it('INV-13 is seen to be broken when torn records are applied', async () => {
+    await broken(
+      RecordDecoder.prototype,
+      'checksum',
+      () => 0,
+      async () => {
+        const { inv, text } = await caught({});
+        assert.ok(inv !== null && [2, 13].includes(inv), text);
+      },
+    );
   });
 });
