@@ -22,47 +22,49 @@ describe('bulk over TLS', function () {
   });
   afterEach(() => cluster.close());
 
-  it('arrives unharmed, whatever happens to the buffers afterwards and however slowly it is read', async () => {
-    const random = createRandom(1);
-    const got = [];
-    let hash = null;
-    into.onRaw(BLOCK, {
-      begin: ({ id, sum }) => {
-        hash = createHash('md5');
-        got.push({ id, sum });
-      },
-      data: (bytes) => hash.update(bytes),
-      end: () => {
-        assert.equal(hash.digest('hex'), got.at(-1).sum, `block ${got.at(-1).id}`);
-        if (got.length % 20 === 0) {
-          into.pause();
-          setTimeout(() => into.resume(), 5);
-        }
-      },
+  for (const way of ['to the accepting side', 'to the connecting side'])
+    it(`arrives unharmed ${way}, whatever happens to the buffers afterwards and however slowly it is read`, async () => {
+      if (way === 'to the connecting side') [out, into] = [into, out];
+      const random = createRandom(1);
+      const got = [];
+      let hash = null;
+      into.onRaw(BLOCK, {
+        begin: ({ id, sum }) => {
+          hash = createHash('md5');
+          got.push({ id, sum });
+        },
+        data: (bytes) => hash.update(bytes),
+        end: () => {
+          assert.equal(hash.digest('hex'), got.at(-1).sum, `block ${got.at(-1).id}`);
+          if (got.length % 20 === 0) {
+            into.pause();
+            setTimeout(() => into.resume(), 5);
+          }
+        },
+      });
+      let lent = 0;
+      let mayGo = () => {};
+      out.onDrain(() => mayGo());
+      for (let id = 0; id < 150; id++) {
+        const arena = Buffer.alloc(HEAD_ROOM_BYTES + random.int(600_000));
+        random.bytes(arena.subarray(0, Math.min(arena.length, 5000)));
+        const payload = arena.subarray(HEAD_ROOM_BYTES);
+        lent++;
+        const done = () => {
+          lent--;
+          arena.fill(0xff);
+        };
+        const headRoomBytes = id % 3 === 0 ? 0 : HEAD_ROOM_BYTES;
+        if (!out.sendRaw(BLOCK, { id, sum: sumOf(payload) }, payload, { headRoomBytes, done }))
+          await new Promise((resolve) => (mayGo = resolve));
+      }
+      await until(() => got.length === 150);
+      assert.deepEqual(
+        got.map(({ id }) => id),
+        [...Array(150).keys()],
+      );
+      await until(() => lent === 0);
     });
-    let lent = 0;
-    let mayGo = () => {};
-    out.onDrain(() => mayGo());
-    for (let id = 0; id < 150; id++) {
-      const arena = Buffer.alloc(HEAD_ROOM_BYTES + random.int(600_000));
-      random.bytes(arena.subarray(0, Math.min(arena.length, 5000)));
-      const payload = arena.subarray(HEAD_ROOM_BYTES);
-      lent++;
-      const done = () => {
-        lent--;
-        arena.fill(0xff);
-      };
-      const headRoomBytes = id % 3 === 0 ? 0 : HEAD_ROOM_BYTES;
-      if (!out.sendRaw(BLOCK, { id, sum: sumOf(payload) }, payload, { headRoomBytes, done }))
-        await new Promise((resolve) => (mayGo = resolve));
-    }
-    await until(() => got.length === 150);
-    assert.deepEqual(
-      got.map(({ id }) => id),
-      [...Array(150).keys()],
-    );
-    await until(() => lent === 0);
-  });
 
   it('does not hold up the tree for longer than what is already on its way', async () => {
     const order = [];

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { SecurePeer, SecureStream } from '@mars/brick-core';
 import { RealStream } from './real-stream.js';
+import type { ReusedBuffer } from './reused-buffer.js';
 
 /** A TLS connection whose handshake is over, or a plain one where plain text was asked for. */
 export class RealSecureStream extends RealStream implements SecureStream {
@@ -9,8 +10,15 @@ export class RealSecureStream extends RealStream implements SecureStream {
     readonly peer: SecurePeer | null,
     readonly isEncrypted: boolean,
     remote?: string,
+    /** Where the socket reads into; without one it is an ordinary stream. */
+    private readonly reads: ReusedBuffer | null = null,
   ) {
     super(secureSocket, remote);
+  }
+
+  override onData(handler: (bytes: Uint8Array) => void): void {
+    if (this.reads === null) super.onData(handler);
+    else this.reads.onData(handler);
   }
 
   writeOwned(bytes: Uint8Array, done?: () => void): boolean {
