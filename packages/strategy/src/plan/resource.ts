@@ -136,7 +136,16 @@ function whyIncomplete({ tree, facts }: Question): Message | null {
   const size = Number(tree.value(paths.size(resource)) ?? 0);
   const done = Number(tree.value(paths.syncStatus(resource, me)) ?? 0);
   if (done < size) return say('err-replay-stop', `the disk is not complete: ${done} of ${size} bytes are synced`);
-  return null;
+  const needed = tree.read(paths.syncPos(resource, me), REPLAY);
+  const own = tree.read(paths.replay(resource, me), REPLAY);
+  if (needed === null || own === null || own.log.sequence > needed.log.sequence) return null;
+  // What was copied last may hold parts of everything up to the dirty end (transaction-log.md 4.5 [OURS]).
+  const end = needed.posBytes + needed.dirtyBytes;
+  if (own.log.sequence === needed.log.sequence && own.posBytes >= end) return null;
+  const text = `the disk is consistent only after ${LOG.format(needed.log)} is replayed to ${end}`;
+  return facts.logs.some((log) => isSame(log, needed.log) && log.sizeBytes >= end)
+    ? null
+    : say('err-replay-stop', text);
 }
 
 // ---------------------------------------------------------------------------------------------------------------- secondary
