@@ -10,14 +10,14 @@ import {
   type Histogram,
   type XioObject,
 } from '@mars/brick-core';
-import { RecordEncoder, newRecordMeta, recordRoomBytes, type EncoderOptions } from '../log-format/encode.js';
-import { HEADER_BYTES, OVERHEAD_BYTES, nextSeq, type LogArea } from '../log-format/layout.js';
+import type { EncoderOptions } from '../log-format/encode.js';
 import type { Block, BlockStore } from './blocks.js';
 import type { LoggerFaults } from './faults.js';
 import type { LoggerHouse } from './house.js';
 import { LOG_WRITES } from './limits.js';
 import type { LogInput } from './log-input.js';
 import type { MemoryBuffer, Version } from './memory-buffer.js';
+import { RecordQueue } from './records.js';
 import type { Stamp } from './stamps.js';
 
 /** What the rest of the logger does when the log got on. */
@@ -79,17 +79,9 @@ export class Appender {
   /** A write or sync has failed; nothing is issued until {@link retry}. */
   isStalled = false;
   limits: AppendLimits = { recordBytes: 4096, unsyncedCapBytes: 0, syncAfterMs: 0 };
-  private encoder!: RecordEncoder;
-  private readonly area: LogArea;
-  private readonly meta = newRecordMeta();
-  private head: Block | null = null;
-  private open: Block | null = null;
-  /** Where the plain data of compressed records stands. */
-  private plain: Block | null = null;
-  private isCompressing = false;
+  private readonly records: RecordQueue;
   /** The next version that must be logged again, into a fresh file. */
   private relogNext: Version | null = null;
-  private readonly stampOf: Stamp = { stampSec: 0, stampNsec: 0 };
   private readonly idle: XioObject[] = [];
   private readonly writes: LogWrite[] = Array.from({ length: LOG_WRITES }, () => new LogWrite());
   private oldest = 0;
@@ -112,7 +104,7 @@ export class Appender {
     private readonly faults: LoggerFaults,
   ) {
     const { ctx } = house;
-    this.area = { bytes: ctx.mem.u8, view: ctx.mem.view };
+    this.records = new RecordQueue(ctx.mem, blocks);
     this.writeStep = house.completer((o) => this.writeDone(o));
     this.syncStep = house.completer((o) => this.syncDone(o));
     this.commitUs = ctx.histogram('log_write_us');
@@ -126,8 +118,7 @@ export class Appender {
 
   /** @returns false when the pool has no objects to spare */
   start(slot: LogInput, options: EncoderOptions): boolean {
-    this.encoder = new RecordEncoder(options);
-    this.isCompressing = (options.compression ?? 'none') !== 'none';
+    this.records.start(options);
     this.current = slot;
     this.old = null;
     this.sentLsn = this.writtenLsn = this.durableLsn = this.answeredLsn = slot.baseLsn;
@@ -150,8 +141,8 @@ export class Appender {
     if (this.syncObject !== null) pool.free(this.syncObject);
     this.syncObject = null;
     this.dropUnwritten();
+    this.records.close();
     for (const o of this.idle.splice(0)) pool.free(o);
-    this.closePlain();
     for (let v = this.relogNext; v !== null; v = this.relogNext) {
       this.relogNext = v.after;
       v.before = v.after = null;
@@ -172,17 +163,7 @@ export class Appender {
 
   /** Whether a record with a payload of that length can be appended now. */
   hasRoom(len: number): boolean {
-    if (this.relogNext !== null || !this.hasBlock(len)) return false;
-    return !this.isCompressing || this.hasPlainRoom(len);
-  }
-
-  private hasBlock(len: number): boolean {
-    if (this.open === null || this.open.room < recordRoomBytes(len)) {
-      const block = this.blocks.take();
-      if (block === null) return false;
-      this.enqueue(block);
-    }
-    return true;
+    return this.relogNext === null && this.records.hasRoom(this.current, len);
   }
 
   /**
@@ -190,16 +171,12 @@ export class Appender {
    * @param from arena offset of the payload; -1 = zeroes
    */
   append(pos: number, len: number, from: number, stamp: Stamp): void {
-    const block = this.open!;
-    const at = block.buf + block.used;
-    const total = this.encode(at, block.buf + block.capacity, pos, len, from, stamp);
-    block.used += total;
-    this.counts.records.n++;
+    const { current } = this;
     const v = this.memory.insert(pos, len);
     v.takenUs = this.house.clock.nowUs;
-    v.endLsn = this.current.endLsn + total;
-    if (from >= 0) this.keepData(v, block, at, total, from);
-    this.current.append(v);
+    v.endLsn = current.endLsn + this.records.add(current, v, from, stamp);
+    this.counts.records.n++;
+    current.append(v);
   }
 
   /** From now on records go to `slot`; the present log drains (transaction-log.md 2.7). */
@@ -208,57 +185,7 @@ export class Appender {
     this.old = this.current;
     this.old.state = 'draining';
     this.current = slot;
-    // A block belongs to one log. An open one stays in the queue until it is written.
-    this.open = null;
-  }
-
-  private encode(at: number, end: number, pos: number, len: number, from: number, stamp: Stamp): number {
-    const { meta, current } = this;
-    meta.stampSec = stamp.stampSec;
-    meta.stampNsec = stamp.stampNsec;
-    meta.pos = pos;
-    meta.seq = current.seq;
-    current.seq = nextSeq(current.seq);
-    if (from < 0) this.house.ctx.mem.fill(at + HEADER_BYTES, len, 0);
-    return this.encoder.encode(this.area, at, end, meta, this.area, from < 0 ? at + HEADER_BYTES : from, len);
-  }
-
-  /** The payload in the record serves as memory, unless it was compressed. */
-  private keepData(v: Version, block: Block, at: number, total: number, from: number): void {
-    if (total === OVERHEAD_BYTES + v.len) {
-      v.block = block;
-      v.data = at + HEADER_BYTES;
-    } else {
-      const plain = this.plain!;
-      v.block = plain;
-      v.data = plain.buf + plain.used;
-      this.house.ctx.mem.copy(v.data, from, v.len);
-      plain.used += v.len;
-    }
-    v.block.refs++;
-  }
-
-  private hasPlainRoom(len: number): boolean {
-    if (this.plain !== null && this.plain.room >= len) return true;
-    this.closePlain();
-    this.plain = this.blocks.take();
-    return this.plain !== null;
-  }
-
-  private closePlain(): void {
-    if (this.plain !== null) this.blocks.release(this.plain);
-    this.plain = null;
-  }
-
-  private enqueue(block: Block): void {
-    block.slot = this.current;
-    if (this.head === null) this.head = block;
-    else {
-      let tail = this.open ?? this.head;
-      while (tail.next !== null) tail = tail.next;
-      tail.next = block;
-    }
-    this.open = block;
+    this.records.closeOpen();
   }
 
   // ----------------------------------------------------------------------------------------------------------- writes
@@ -269,16 +196,16 @@ export class Appender {
     if (this.relogNext !== null) this.pumpRelog();
     if (this.wantsSync) this.startSync();
     while (this.underWay < LOG_WRITES && this.issueNext()) this.underWay++;
-    this.trim();
+    this.records.trim();
     if (this.wantsSync) this.startSync();
     if (this.writtenLsn > this.durableLsn && !this.isTimerArmed) this.armTimer();
   }
 
   private issueNext(): boolean {
-    this.trim();
-    const block = this.head;
+    this.records.trim();
+    const block = this.records.head;
     if (block === null || block.used === block.sent) return false;
-    if (block === this.open && !this.mayCut) return false;
+    if (block === this.records.open && !this.mayCut) return false;
     // Recovery takes a byte in N+1 as proof that N is complete: a tail that N lost could not be told from its end otherwise (INV-2).
     if (this.old !== null && block.slot !== this.old && !this.old.isDurable) return false;
     const len = block.used - block.sent;
@@ -288,20 +215,6 @@ export class Appender {
     }
     this.issue(block, len);
     return true;
-  }
-
-  /** Blocks that are written and will get no more records leave the queue. */
-  private trim(): void {
-    for (let block = this.head; block !== null && block.sent === block.used && block !== this.open; block = this.head) {
-      this.head = block.next;
-      block.next = null;
-      this.blocks.release(block);
-    }
-    // An empty place is better used by a fresh group than kept while nobody writes.
-    const { open } = this;
-    if (open === null || open !== this.head || open.sent < open.used || open.room >= recordRoomBytes(4096)) return;
-    this.head = this.open = null;
-    this.blocks.release(open);
   }
 
   /**
@@ -575,18 +488,14 @@ export class Appender {
 
   /** Encodes what {@link relog} left to do, as far as there is memory. */
   private pumpRelog(): void {
+    const { current } = this;
     for (let v = this.relogNext; v !== null; v = this.relogNext) {
-      if (!this.hasBlock(v.len)) return;
-      const block = this.open!;
-      const at = block.buf + block.used;
-      this.stampOf.stampSec = this.meta.stampSec;
-      this.stampOf.stampNsec = this.meta.stampNsec;
-      const total = this.encode(at, block.buf + block.capacity, v.pos, v.len, v.data, this.stampOf);
-      invariant(this.current.endLsn + total === v.endLsn, 'a record that was logged again has another length');
-      block.used += total;
+      if (!this.records.hasBlock(current, v.len)) return;
+      const total = this.records.addAgain(current, v);
+      invariant(current.endLsn + total === v.endLsn, 'a record that was logged again has another length');
       this.relogNext = v.after;
       v.after = null;
-      this.current.append(v);
+      current.append(v);
     }
   }
 
@@ -600,16 +509,6 @@ export class Appender {
       write.o = null;
       write.state = 'done';
     }
-    this.dropQueue();
-  }
-
-  private dropQueue(): void {
-    for (let block = this.head; block !== null;) {
-      const { next } = block;
-      block.next = null;
-      this.blocks.release(block);
-      block = next;
-    }
-    this.head = this.open = null;
+    this.records.drop();
   }
 }
