@@ -93,6 +93,28 @@ describe('marsadm, the executable', () => {
     rmSync(sys, { recursive: true });
   });
 
+  it('completes commands, options and resources in bash', () => {
+    const bin = join(dir, 'bin');
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'marsadm'), `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`, { mode: 0o755 });
+    const complete = (...words: string[]): string[] => {
+      const list = words.map((word) => `'${word}'`).join(' ');
+      const script = `source <(marsadm completion bash); COMP_WORDS=(${list}); COMP_CWORD=${words.length - 1}; compopt() { :; }; _marsadm; echo "\${COMPREPLY[@]}"`;
+      const env = {
+        ...process.env,
+        PATH: `${bin}:${process.env['PATH']}`,
+        MARS_DIR: join(dir, 'mars'),
+        MARS_HOST: 'nodea',
+      };
+      const { stdout, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8', env });
+      assert.equal(stderr, '');
+      return stdout.trim().split(' ');
+    };
+    assert.deepEqual(complete('marsadm', 'prim'), ['primary']);
+    assert.deepEqual(complete('marsadm', '--time'), ['--timeout=']);
+    assert.deepEqual(complete('marsadm', '--force', 'primary', 'm'), ['mydata']);
+  });
+
   it('ends well when its reader goes away', () => {
     const { status } = spawnSync('sh', ['-c', `"${process.execPath}" "${MAIN}" --help | head -1 > /dev/null`]);
     assert.equal(status, 0);

@@ -3,6 +3,7 @@ import { attach, detach, down, up } from './attach-detach.js';
 import { buttonCommands } from './buttons.js';
 import { cat } from './cat.js';
 import type { Command } from './command.js';
+import { completeNames, completion } from './completion.js';
 import { createCluster } from './create-cluster.js';
 import { createResource } from './create-resource.js';
 import { createUuid } from './create-uuid.js';
@@ -79,6 +80,7 @@ export const COMMANDS: readonly Command[] = [
   getLink,
   deleteFile,
   cat,
+  completion,
   ...inspectCommands,
   ...otherClusterCommands,
   ...leftoverCommands,
@@ -96,3 +98,5 @@ export function findCommand(name: string): Command | null {
 export function visibleNames(): string[] {
   return [...BY_NAME.keys(), 'help', 'version'].sort(compareNaturally);
 }
+
+completeNames(visibleNames().filter((name) => !name.startsWith('view-wait-')));

@@ -61,8 +61,15 @@ function deleteIndicators({ session, tree, snapshot, host }: Job): void {
 async function stopDaemon({ session, out }: Job): Promise<void> {
   if (session.dryRun) return out.say("DRY_RUN: would execute 'marsd stop', and remove .trust/");
   if (session.daemon.isLoaded) {
-    const { status, stderr } = await session.world.host.run('marsd', ['stop'], { timeoutMs: STOP_TIMEOUT_MS });
-    if (status !== 0) out.warn(`the daemon could not be stopped: ${stderr.trim() || '"marsd stop" failed'}`);
+    const { mars, run } = session.options;
+    const places = [...(mars === null ? [] : [`--mars=${mars}`]), ...(run === null ? [] : [`--run=${run}`])];
+    const { status, stderr } = await session.world.host.run('marsd', ['stop', ...places], {
+      timeoutMs: STOP_TIMEOUT_MS,
+    });
+    if (status !== 0) {
+      out.warn(`the daemon could not be stopped: ${stderr.trim() || 'the program marsd was not found'}`);
+      out.hint('Stop it now: marsd stop');
+    }
   }
   (await session.world.openTrust(session.places.mars)).remove();
 }
