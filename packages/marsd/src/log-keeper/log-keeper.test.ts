@@ -75,7 +75,8 @@ class Kept {
   }
 }
 
-describe('LogKeeper', () => {
+describe('LogKeeper', function () {
+  this.timeout(60_000);
   let world: World;
   let host: SimHost;
   const limit = { maxVirtualMs: 120_000 };
