@@ -8,6 +8,9 @@ import { openNetwork } from './cluster-network.js';
 import { Daemon } from './daemon.js';
 import { resolveSettings } from './settings.js';
 
+/** Far above what anything here takes: it only ends what hangs. */
+const GIVE_UP_MS = 15_000;
+
 const PORT = 17_940;
 const UUID = 'nodea_1795190987.123456789';
 
@@ -97,7 +100,10 @@ describe('the network of daemons', function () {
   });
 
   async function until(what: () => boolean): Promise<void> {
-    while (!what()) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (const end = performance.now() + GIVE_UP_MS; !what();) {
+      assert.ok(performance.now() < end, `not within ${GIVE_UP_MS / 1000} s: ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   /** The creator of a cluster. */

@@ -14,6 +14,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+/** Far above what anything here takes: it only ends what hangs. */
+const GIVE_UP_MS = 15_000;
+
 const MAIN = new URL('./main.js', import.meta.url).pathname;
 /** The daemon's own control files are read by this process, too: a daemon that hangs must not hang the tests. */
 const TIMEOUT_MS = 30_000;
@@ -68,7 +71,10 @@ describe('marsd', function () {
     (JSON.parse(marsd('status', '--json').out) as { status: never }).status;
 
   async function until(what: () => boolean): Promise<void> {
-    while (!what()) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const end = performance.now() + GIVE_UP_MS; !what();) {
+      assert.ok(performance.now() < end, `not within ${GIVE_UP_MS / 1000} s: ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   it('starts, answers, and stops; both are good when there is nothing to do', () => {

@@ -195,7 +195,7 @@ export class ResourceManager implements LogSizes {
   private changed(): void {
     if (this.isRoundDue) return;
     this.isRoundDue = true;
-    this.house.loop.after(5, this as ResourceManager, (manager) => {
+    this.house.loop.after(5, this, (manager) => {
       manager.isRoundDue = false;
       manager.options.requestRound();
     });
