@@ -72,7 +72,7 @@ describe('marsd', function () {
 
   async function until(what: () => boolean): Promise<void> {
     for (const end = performance.now() + GIVE_UP_MS; !what();) {
-      assert.ok(performance.now() < end, `not within ${GIVE_UP_MS / 1000} s: ${what}`);
+      assert.ok(performance.now() < end, `not within ${GIVE_UP_MS / 1000} s: ${String(what)}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }

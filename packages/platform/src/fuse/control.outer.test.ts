@@ -14,6 +14,9 @@ import {
   type ControlServer,
 } from './index.js';
 
+/** Far above what anything here takes: it only ends what hangs. */
+const GIVE_UP_MS = 15_000;
+
 /**
  * Runs a shell without stopping this thread: it is the one that answers. The shell itself goes to the directory, because `spawn` with a
  * `cwd` waits for the child's chdir, which would wait for us.
@@ -72,7 +75,10 @@ function makeFiles() {
 }
 
 async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+  for (const end = performance.now() + GIVE_UP_MS; !condition();) {
+    assert.ok(performance.now() < end, `not within ${GIVE_UP_MS / 1000} s: ${String(condition)}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }
 
 describe('control files over FUSE', function () {
