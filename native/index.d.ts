@@ -148,6 +148,8 @@ export interface RingStats {
   /** Spins that met a completion, and spins that did not. */
   spinHits: number;
   spinMisses: number;
+  /** Spins during which the processor was taken away. */
+  spinPreempted: number;
   /** Operations whose completion was not returned yet. */
   inFlight: number;
   /** Writes done by this thread (FLAG.INLINE), and how many of them slept. */

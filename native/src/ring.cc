@@ -211,7 +211,8 @@ static inline void relax() {
 
 /** Polls the completion ring. Reading the clock costs as much as sixteen looks at the ring, hence the inner loop. */
 bool Ring::spin() {
-  const int64_t deadline = nowNs() + spinner.limitNs();
+  int64_t now = nowNs();
+  const int64_t deadline = now + spinner.limitNs();
   do {
     for (int i = 0; i < 16; i++) {
       if (kernelHasWork()) io_uring_get_events(&uring_);
@@ -221,7 +222,10 @@ bool Ring::spin() {
       }
       relax();
     }
-  } while (nowNs() < deadline);
+    const int64_t before = now;
+    now = nowNs();
+    if (spinner.lostProcessor(before, now)) break;
+  } while (now < deadline);
   spinner.miss();
   return false;
 }

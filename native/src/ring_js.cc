@@ -117,6 +117,7 @@ napi_value statsCall(napi_env env, napi_callback_info info) {
   out.Set("submitted", ring ? static_cast<double>(ring->stats.submitted) : 0);
   out.Set("spinHits", ring ? static_cast<double>(ring->spinner.hits) : 0);
   out.Set("spinMisses", ring ? static_cast<double>(ring->spinner.misses) : 0);
+  out.Set("spinPreempted", ring ? static_cast<double>(ring->spinner.preempted) : 0);
   out.Set("inlineWrites", ring ? static_cast<double>(ring->inlineWrites.done) : 0);
   out.Set("inlineSleeps", ring ? static_cast<double>(ring->inlineWrites.sleeps) : 0);
   out.Set("inFlight", ring ? ring->inFlight() : 0);

@@ -15,9 +15,17 @@ int64_t nowNs() {
 bool Spinner::wanted(int64_t now) {
   if (sawWork_) lastBusyNs_ = now;
   sawWork_ = false;
-  if (now - lastBusyNs_ > kIdleNs || batchX16_ > kBatchMaxX16) return false;
+  if (now - lastBusyNs_ > kIdleNs || batchX16_ > kBatchMaxX16 || now < politeUntilNs_) return false;
   if (credit_ > 0) return true;
   return ++skipped_ % kProbeEvery == 0;
+}
+
+bool Spinner::lostProcessor(int64_t before, int64_t now) {
+  if (now - before < kPreemptedNs) return false;
+  preempted++;
+  politeNs_ = now - politeUntilNs_ < kSoonNs ? std::min(2 * politeNs_, kPoliteMaxNs) : kPoliteMinNs;
+  politeUntilNs_ = now + politeNs_;
+  return true;
 }
 
 void Spinner::batch(uint32_t completions) {
