@@ -306,6 +306,7 @@ describe('LoggerJudge', () => {
     stage.through(1, one);
     stage.log(1, two);
     stage.sync(1);
+    stage.judge.answerWrite(two);
     breaks(11, () => stage.publish(2, 0));
     stage.writeBack(two);
     stage.flushData();

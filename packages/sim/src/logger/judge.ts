@@ -321,25 +321,32 @@ export class LoggerJudge {
     for (const book of this.books.values()) {
       if (book.serial >= serial) continue;
       this.checkWrittenBack(book, book.records.length, 11);
-      if (!this.closed.has(book.serial)) this.abandonRefused(book);
+      if (!this.closed.has(book.serial)) this.abandonUnanswered(book);
       this.closed.add(book.serial);
     }
   }
 
-  /** Nobody will replay this log again: what stands in it of writes that were refused is gone. */
-  private abandonRefused(book: LogBook): void {
+  /** Nobody will replay this log again: what stands in it of writes that nobody was told of is gone, unless it is repeated. */
+  private abandonUnanswered(book: LogBook): void {
     for (const record of book.records) {
       const { write, first, count } = record;
-      if (!write.isRefused || this.isRepeatedAfter(record)) continue;
+      if (write.outcome === 'good' || this.isRepeatedAfter(record) || this.isOnDevice(record)) continue;
       this.abandoned.add(record);
+      write.loggedSectors = write.durableSectors = Math.min(write.loggedSectors, first - write.first);
       for (let sector = first; sector < first + count; sector++) {
-        // Unless it was written back before the log failed.
-        if (this.truth.dataContent(sector, 'written') === write.content) continue;
         const list = this.versions[sector]!;
         const at = list.lastIndexOf(write);
         if (at >= 0) list.splice(at, 1);
       }
     }
+  }
+
+  private isOnDevice({ write, first, count }: BookRecord): boolean {
+    for (let sector = first; sector < first + count; sector++) {
+      const content = this.truth.dataContent(sector, 'written');
+      if ((this.versionOf(sector, content)?.nr ?? 0) < write.nr) return false;
+    }
+    return true;
   }
 
   /** Each of the first `count` records is on the data device for good, or something newer is. */
@@ -348,7 +355,8 @@ export class LoggerJudge {
       const record = book.records[i]!;
       const { first, count: sectors, write, end } = record;
       if (this.abandoned.has(record)) continue;
-      if (inv === 11 && (write.isRefused || this.isRepeatedAfter(record))) continue;
+      // The log failed behind it, and nobody was told that it is there: it may be logged again, or not.
+      if (inv === 11 && (write.outcome !== 'good' || this.isRepeatedAfter(record))) continue;
       for (let sector = first; sector < first + sectors; sector++) {
         for (const image of ['written', 'durable'] as const) {
           const content = this.truth.dataContent(sector, image);
