@@ -1,5 +1,5 @@
 import { ErrorCode, MarsError, causeText } from '../errors.js';
-import { invariant } from '../invariant.js';
+import { InvariantError, invariant } from '../invariant.js';
 import type { FaultOwner } from '../loop/fault.js';
 import type { Batcher, Loop } from '../loop/loop.js';
 import type { Logger } from '../machine/logger.js';
@@ -282,6 +282,8 @@ async function hookOf(failures: unknown[], hook: () => void | Promise<void>): Pr
   try {
     await hook();
   } catch (failure) {
+    // Our own mistake: waiting for a brick that no longer keeps its own rules could take for ever.
+    if (failure instanceof InvariantError) throw failure;
     failures.push(failure);
   }
 }

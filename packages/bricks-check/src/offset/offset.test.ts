@@ -71,4 +71,14 @@ describe('OffsetBrick', () => {
     assert.match((await failing({ offset: '512K', size: '1M' }, {})).message, /does not fit/);
     assert.match((await failing({ offset: '2M' }, {})).message, /does not fit/);
   });
+
+  it('follows a change of its size while requests pass through it', async () => {
+    const kit = new BrickKit(OffsetBrick, { offset: '64K', size: '128K' }, { disk: { size: '1M' } });
+    await kit.open();
+    assert.notEqual((await kit.answerOf({ op: 'write', posBytes: 128 * 1024, data: 'x' })).err, 0);
+    kit.graph.setParam('brick', 'size', 256 * 1024);
+    assert.equal((await kit.answerOf({ op: 'write', posBytes: 128 * 1024, data: 'x' })).err, 0);
+    assert.equal(kit.disk.store[192 * 1024], 'x'.charCodeAt(0));
+    await kit.close();
+  });
 });

@@ -30,6 +30,7 @@ const offsetParams: ParamsSchema = {
   inputs: { next: {} },
   ops: ['read', 'write', 'flush', 'trim', 'zero', 'extents', 'cache'],
   params: offsetParams,
+  live: ['size'],
 })
 export class OffsetBrick extends TransformBrick {
   private offsetBytes = 0.5;
@@ -39,6 +40,13 @@ export class OffsetBrick extends TransformBrick {
   protected override attached(): void {
     this.offsetBytes = this.ctx.params.offset as number;
     this.sizeBytes = this.ctx.params.size as number;
+  }
+
+  /** A smaller window is for requests to come; those under way are done. */
+  protected override liveParam(name: string, value: unknown): void {
+    if (name !== 'size') return;
+    this.sizeBytes = value as number;
+    this.ctx.infoChanged();
   }
 
   /** @throws MarsError BAD_PARAMETER, SIZE_MISMATCH */

@@ -10,6 +10,9 @@ export const RETRY_LAST_MS = 10_000;
 /** An export that nobody uses is closed after this time, ms. */
 export const EXPORT_IDLE_MS = 60_000;
 
+/** How often the size of an underlying disk is looked at, ms. */
+export const LOOK_AT_DISK_MS = 2_000;
+
 /** How often links are written for a position that moves all the time, ms (logger_report_interval_s). */
 export const PUBLISH_INTERVAL_MS = 1_000;
 

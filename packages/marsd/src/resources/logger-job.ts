@@ -14,6 +14,8 @@ export interface LoggerPosition {
 
 interface Orders {
   disk: string;
+  /** Agreed size of the device, bytes. */
+  size: number;
   name: string;
   socket: string;
 }
@@ -101,11 +103,13 @@ export class LoggerJob {
     return this.logs.note(log, durableBytes) ? log : null;
   }
 
-  /** Logging: opens another log beside the present one, or closes the one that has drained. */
-  async openLogs(wanted: readonly LogName[]): Promise<void> {
-    if (this.orders === null || names(wanted) === names(this.open)) return;
+  /** Logging: opens another log beside the present one, closes the one that has drained; the device grows. */
+  async follow(wanted: readonly LogName[], sizeBytes: number): Promise<void> {
+    const { orders } = this;
+    if (orders === null || (names(wanted) === names(this.open) && sizeBytes === orders.size)) return;
     this.open = wanted;
-    await this.job.apply({ ...this.orders, logs: items(this.logs, wanted) });
+    orders.size = sizeBytes;
+    await this.job.apply({ ...orders, logs: items(this.logs, wanted) });
   }
 
   close(): Promise<void> {

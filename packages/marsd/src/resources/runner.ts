@@ -23,7 +23,7 @@ import {
 import { lookAtEnd } from '../log-keeper/log-end.js';
 import { CopyJob } from './copies.js';
 import { Indicators } from './indicators.js';
-import { DISK_PORT, LOG_PORT, PUBLISH_INTERVAL_MS, RETRY_FIRST_MS, RETRY_LAST_MS } from './limits.js';
+import { DISK_PORT, LOG_PORT, LOOK_AT_DISK_MS, PUBLISH_INTERVAL_MS, RETRY_FIRST_MS, RETRY_LAST_MS } from './limits.js';
 import { LoggerJob, type LoggerPosition } from './logger-job.js';
 import { ResourceLogs } from './resource-logs.js';
 import type { JobHouse } from './stack-job.js';
@@ -78,7 +78,7 @@ export class ResourceRunner {
   private published = '';
   private failures = 0;
   private retryAtUs = 0;
-  private disk: { path: string; bytes: number | null; error: string | null } | null = null;
+  private disk: DiskFacts | null = null;
   private closingLogger: Promise<void> | null = null;
   private acting: Promise<void> | null = null;
   private extra: { key: string; text: string }[] = [];
@@ -215,22 +215,33 @@ export class ResourceRunner {
   }
 
   private diskFacts(): { bytes: number | null; error: string | null } {
-    const { store, files } = this.house;
+    const { store } = this.house;
     const path = store.snapshot.value(paths.data(this.resource, store.me));
     if (path === null) return { bytes: null, error: null };
-    if (this.disk?.path !== path) {
-      this.disk = { path, bytes: null, error: null };
-      const { disk } = this;
-      files
-        .open(path, {})
-        .then(async (file) => {
-          disk.bytes = files.size(file);
-          await files.close(file);
-          this.house.changed();
-        })
-        .catch((error: unknown) => void (disk.error = causeText(error)));
+    const { nowUs } = this.house.loop;
+    if (this.disk?.path !== path) this.disk = { path, bytes: null, error: null, lookedUs: -Infinity };
+    const { disk } = this;
+    // It may grow at any time (resize), and nobody tells.
+    if (nowUs - disk.lookedUs >= LOOK_AT_DISK_MS * 1000) {
+      disk.lookedUs = nowUs;
+      void this.lookAtDisk(disk);
     }
-    return this.disk;
+    return disk;
+  }
+
+  private async lookAtDisk(disk: DiskFacts): Promise<void> {
+    const { files } = this.house;
+    const before = disk.bytes;
+    try {
+      const file = await files.open(disk.path, {});
+      disk.bytes = files.size(file);
+      disk.error = null;
+      await files.close(file);
+    } catch (error) {
+      disk.bytes = null;
+      disk.error = causeText(error);
+    }
+    if (disk.bytes !== before) this.house.changed();
   }
 
   private isAttached(plan: ResourcePlan): boolean {
@@ -248,7 +259,7 @@ export class ResourceRunner {
     if (this.acting !== null) return;
     if (this.logger !== null) {
       if (plan.createNext !== null) this.run(() => this.createNext(plan.createNext!));
-      else if (plan.openLogs !== null) this.run(() => this.logger!.openLogs(plan.openLogs!));
+      else if (plan.openLogs !== null) this.run(() => this.logger!.follow(plan.openLogs!, this.sizeBytes()));
       return;
     }
     if (plan.step === null || house.loop.nowUs < this.retryAtUs || this.closingLogger !== null) return;
@@ -346,7 +357,7 @@ export class ResourceRunner {
     const { store, files, socketDir } = this.house;
     const name = store.snapshot.value(paths.device(this.resource, store.me)) ?? this.resource;
     files.makeDir(socketDir, { recursive: true, mode: 0o700 });
-    const orders = { disk: this.diskPath(), name, socket: `${socketDir}/${name}.sock` };
+    const orders = { disk: this.diskPath(), size: this.sizeBytes(), name, socket: `${socketDir}/${name}.sock` };
     this.wasPrimary = true;
     this.logger = LoggerJob.logging(this.house, this.resource, this.logs, log, orders);
     await Promise.resolve();
@@ -429,6 +440,10 @@ export class ResourceRunner {
     );
   }
 
+  private sizeBytes(): number {
+    return this.house.store.snapshot.read(paths.size(this.resource), INT) ?? 0;
+  }
+
   private diskPath(): string {
     const { store } = this.house;
     const path = store.snapshot.value(paths.data(this.resource, store.me));
@@ -499,6 +514,14 @@ export class ResourceRunner {
     const log = logs.find((one) => LOG.format(one) === name);
     return log !== undefined && log.sizeBytes > Number(pos);
   }
+}
+
+/** What is known about the underlying disk. */
+interface DiskFacts {
+  path: string;
+  bytes: number | null;
+  error: string | null;
+  lookedUs: number;
 }
 
 /** sync_flip_interval_sec (symlink-tree.md 6.6). */

@@ -16,7 +16,11 @@ export function decideFetch({ tree, facts }: Question, isSecondary: boolean): Fe
   const replay = tree.value(paths.replay(resource, me));
   const current = replay === null ? null : LOG.read(replay.split(',')[0]!);
   const may =
-    isSecondary && tree.isOn(resource, me, 'attach') && tree.isOn(resource, me, 'connect') && current !== null;
+    isSecondary &&
+    facts.isRunning &&
+    tree.isOn(resource, me, 'attach') &&
+    tree.isOn(resource, me, 'connect') &&
+    current !== null;
   if (!may || tree.value(paths.syncStatus(resource, me)) === null || tree.primary(resource) === null) return none;
   for (let sequence = current.sequence; ; sequence++) {
     const offers = offersOf(facts.peers, sequence, me);

@@ -18,7 +18,8 @@ export function decideSync({ tree, facts }: Question, isSecondary: boolean): Syn
   const primary = tree.primary(resource);
   const size = tree.read(paths.size(resource), INT);
   const done = tree.read(paths.syncStatus(resource, me), INT) ?? 0;
-  if (!isSecondary || primary === null || primary === me || size === null || done >= size) return NOT;
+  if (!isSecondary || !facts.isRunning || primary === null || primary === me || size === null || done >= size)
+    return NOT;
   if (!tree.isOn(resource, me, 'attach') || !tree.isOn(resource, me, 'sync')) return NOT;
   const from = tree.value(`resource-${resource}/syncfrom-${me}`);
   const wanted = (order: CopyOrder | null, key: string, text: string): SyncDecision => ({
