@@ -16,7 +16,12 @@ import type { ReplayEnd } from './types.js';
   type: 'log-replay',
   about: 'Applies the records of one logfile to a disk.',
   inputs: {
-    data: { about: 'the disk', needs: { maxLen: 64 * 1024, caps: ['WRITE', 'FLUSH'] }, perm: ['read', 'write'], share: [] },
+    data: {
+      about: 'the disk',
+      needs: { maxLen: 64 * 1024, caps: ['WRITE', 'FLUSH'] },
+      perm: ['read', 'write'],
+      share: [],
+    },
     log: { about: 'the logfile', perm: ['read'], share: ['read', 'write', 'resize'] },
   },
   params: {
