@@ -321,24 +321,20 @@ export class LoggerJudge {
     for (const book of this.books.values()) {
       if (book.serial >= serial) continue;
       this.checkWrittenBack(book, book.records.length, 11);
-      if (!this.closed.has(book.serial)) this.abandonUnanswered(book);
+      if (!this.closed.has(book.serial)) this.abandonRest(book);
       this.closed.add(book.serial);
     }
   }
 
-  /** Nobody will replay this log again: what stands in it of writes that nobody was told of is gone, unless it is repeated. */
-  private abandonUnanswered(book: LogBook): void {
-    for (const record of book.records) {
-      const { write, first, count } = record;
-      if (write.outcome === 'good' || this.isRepeatedAfter(record) || this.isOnDevice(record)) continue;
-      this.abandoned.add(record);
-      write.loggedSectors = write.durableSectors = Math.min(write.loggedSectors, first - write.first);
-      for (let sector = first; sector < first + count; sector++) {
-        const list = this.versions[sector]!;
-        const at = list.lastIndexOf(write);
-        if (at >= 0) list.splice(at, 1);
-      }
-    }
+  /**
+   * Nobody will replay this log again. What stands in it and is not on the device counts no more: it is repeated in a later log, or nobody was
+   * told of it.
+   */
+  private abandonRest(book: LogBook): void {
+    const rest = book.records.filter((record) => !this.isOnDevice(record));
+    if (rest.length === 0) return;
+    for (const record of rest) this.abandoned.add(record);
+    this.countAnew();
   }
 
   private isOnDevice({ write, first, count }: BookRecord): boolean {
