@@ -31,6 +31,12 @@ const RINGS = [
     about: 'seeded simulations: 20 seeds of each scenario, twice',
     command: ['node', ['scripts/sim.mjs', '--seeds', '20', '--twice']],
   },
+  {
+    name: 'logger',
+    about: 'the logger dies at any moment, in the seeded world',
+    files: ['test/sim/dist/**/*.test.js'],
+  },
+  { name: 'crash', about: 'kill -9 and damaged files, with real processes', files: ['test/crash/*.test.mjs'] },
   { name: 'host', about: 'hosts in namespaces of their own', files: ['test/host/*.test.mjs'] },
   { name: 'interop', about: 'programs that we did not write', files: ['test/interop/*.test.mjs'] },
   { name: 'memory', about: 'the addon under AddressSanitizer and valgrind', files: ['test/memory/*.test.mjs'] },
