@@ -16,6 +16,7 @@ export interface CopyParams {
   start: number;
   end: number;
   full: boolean;
+  trustHoles: boolean;
   digest: 'auto' | 'xxh3' | 'sha256';
   window: number;
   prio: 'low' | 'normal' | 'high';
@@ -43,6 +44,13 @@ export const copyParams: ParamsSchema = {
         'Where to stop. 0 = at the end of the smaller one (sync, verify), or follow the source as it grows (fetch).',
     },
     full: { type: 'boolean', default: false, about: 'Copies everything without comparing (sync).' },
+    trustHoles: {
+      type: 'boolean',
+      default: false,
+      about:
+        'Believes both sides which ranges are holes, and skips them unread. Only for disks that nobody writes meanwhile: what a file ' +
+        'system says about a file that is being written has been seen to be wrong.',
+    },
     digest: {
       type: 'string',
       enum: ['auto', 'xxh3', 'sha256'],

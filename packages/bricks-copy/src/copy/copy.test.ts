@@ -87,6 +87,18 @@ describe('CopyBrick', () => {
     });
   });
 
+  it('believes nobody about holes unless it is told to', async () => {
+    for (const trustHoles of [false, true]) {
+      await inKit({ trustHoles }, differInSomeBlocks, (kit) => {
+        kit.clock.advanceMs(3000);
+        assert.equal(
+          [...sourceOf(kit).seen, ...targetOf(kit).seen].some((s) => s.op === 'extents'),
+          trustHoles,
+        );
+      });
+    }
+  });
+
   it('publishes only what was flushed on the target', async () => {
     await inKit({}, differInSomeBlocks, (kit) => {
       kit.clock.advanceMs(3000);

@@ -277,7 +277,7 @@ export class CopyBrick extends BrickBase {
   /** First look: is it known to be zero on both sides? Else compare it, or copy it. */
   private look(chunk: Chunk): void {
     if (chunk.state !== 'probing') return;
-    if (!this.isAppending) {
+    if (!this.isAppending && this.params.trustHoles) {
       const source = this.sourceZeroes.look(chunk.pos, chunk.end);
       const target = this.targetZeroes.look(chunk.pos, chunk.end);
       if (source === 'unknown' || target === 'unknown') return;

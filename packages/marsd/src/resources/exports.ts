@@ -21,22 +21,22 @@ export class Exports {
     const known = this.open.get(name);
     if (known !== undefined && known.job.failure === null && !known.job.isClosed) {
       known.usedUs = this.house.loop.nowUs;
-      return null;
+      return this.whenOn(name, known.job);
     }
     const found = this.pathOf(name);
     if (found === null) return `this host exports nothing called "${name}"`;
     const { resource, path } = found;
-    const job = new StackJob(this.house, {
-      template: 'resource-export',
-      resource,
-      vars: { path, export: name },
-      inThread: false,
-    });
+    const vars = { path, export: name };
+    const job = new StackJob(this.house, { template: 'resource-export', resource, vars, inThread: false });
     this.open.set(name, { job, usedUs: this.house.loop.nowUs });
+    return this.whenOn(name, job);
+  }
+
+  private async whenOn(name: string, job: StackJob): Promise<string | null> {
     for (let waitMs = 10; !job.isOn && job.failure === null && waitMs < 2_000; waitMs *= 2)
       await this.house.loop.sleep(waitMs);
     if (job.isOn) return null;
-    this.open.delete(name);
+    if (this.open.get(name)?.job === job) this.open.delete(name);
     await job.close();
     return job.failure ?? 'the export did not come up in time';
   }

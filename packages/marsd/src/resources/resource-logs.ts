@@ -23,6 +23,7 @@ export class ResourceLogs {
       const stat = log === null ? null : this.files.lstat(this.pathOf(log));
       if (log !== null && stat?.kind === 'file') found.push({ ...log, sizeBytes: stat.sizeBytes });
     }
+    this.forgetMissing(new Set(found.map((log) => LOG.format(log))));
     return found;
   }
 
@@ -39,8 +40,9 @@ export class ResourceLogs {
     return true;
   }
 
-  forget(log: LogName): void {
-    this.durable.delete(LOG.format(log));
+  /** A log that was deleted and comes again is another file: nothing of it is durable because its predecessor was. */
+  private forgetMissing(here: ReadonlySet<string>): void {
+    for (const name of this.durable.keys()) if (!here.has(name)) this.durable.delete(name);
   }
 
   /** What stands in the file now is there for good. */
