@@ -48,8 +48,8 @@ export const copyParams: ParamsSchema = {
       type: 'boolean',
       default: false,
       about:
-        'Believes both sides which ranges are holes, and skips them unread. Only for disks that nobody writes meanwhile: what a file ' +
-        'system says about a file that is being written has been seen to be wrong.',
+        'Believes both sides which ranges are holes, and skips them unread: much faster for sparse disks. Off by default: a wrong answer ' +
+        'of a file system would be a wrong disk.',
     },
     digest: {
       type: 'string',

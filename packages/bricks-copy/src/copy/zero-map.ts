@@ -24,9 +24,12 @@ export type ZeroAnswer = 'zero' | 'data' | 'unknown';
 export class ZeroMap {
   private readonly ends = new Float64Array(MAX_RECORDS);
   private readonly isZero = new Uint8Array(MAX_RECORDS);
+  /** What the records cover. Changed together with them, never before: a question that is under way says nothing yet. */
   private from = 0.5;
   private to = 0.5;
   private count = 0;
+  /** Start of the question under way. */
+  private askedFrom = 0.5;
   private isAsking = false;
   /** The question under way was asked before a reset: its answer counts no more. */
   private isStale = false;
@@ -73,7 +76,7 @@ export class ZeroMap {
     this.isAsking = true;
     o.op = OP_EXTENTS;
     o.prio = this.prio;
-    o.pos = this.from = pos;
+    o.pos = this.askedFrom = pos;
     o.len = Math.min(size - pos, ASK_BYTES);
     o.push(this.completer);
     this.input.io(o);
@@ -87,7 +90,7 @@ export class ZeroMap {
       return this.ctx.pool.free(o);
     }
     this.count = 0;
-    this.to = this.from;
+    this.from = this.to = this.askedFrom;
     if (o.err >= 0) this.readRecords(o);
     // No progress is possible with records that do not reach over one chunk: too fragmented to be worth it here.
     if (this.to < this.from + Math.min(lenWanted, this.input.cached.size - this.from)) {
