@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { ErrorCode, MarsError } from '@mars/brick-core';
 import { RealFiles, ThisHost } from '@mars/platform/command-line';
 import { fileURLToPath } from 'node:url';
 import yargs from 'yargs';
@@ -9,6 +8,7 @@ import { readConfig } from './config-file.js';
 import * as lifecycle from './lifecycle.js';
 import { resolveSettings, type GivenSettings, type Settings } from './settings.js';
 import { BUILD_TAG_TEXT, VERSION } from './version.js';
+import { strictly } from '../strict-command-line.js';
 
 interface Options {
   mars?: string;
@@ -37,7 +37,7 @@ async function main(argv: string[]): Promise<number> {
     json: options.json,
     out: (line) => void process.stdout.write(line),
   });
-  await yargs(argv)
+  await strictly(yargs(argv), 'marsd')
     .scriptName('marsd')
     .usage('$0 COMMAND [OPTION…]\n\nThe daemon of one host.')
     .options({
@@ -89,19 +89,7 @@ async function main(argv: string[]): Promise<number> {
       // Loaded when it is needed: start, stop and status should be quick.
       does(async (settings, o) => (await import('./run.js')).run({ settings, isDetached: o.detached === true })),
     )
-    .demandCommand(1, 'which command?')
-    .strict()
     .version('version', 'shows the version', `marsd ${VERSION} ${BUILD_TAG_TEXT}`)
-    .help()
-    .alias('help', 'h')
-    .wrap(Math.min(110, process.stdout.columns ?? 110))
-    .exitProcess(false)
-    .fail((message: string | null, error: Error | undefined) => {
-      throw (
-        error ??
-        new MarsError(ErrorCode.USAGE, message ?? 'the command line is not right', { hint: 'See "marsd --help".' })
-      );
-    })
     .parseAsync();
   return code;
 }

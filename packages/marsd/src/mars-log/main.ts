@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-import { ErrorCode, MarsError } from '@mars/brick-core';
 import { RealFiles } from '@mars/platform/command-line';
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { EXIT_GOOD, exitCodeOf, reportError, type ExitCode } from './exit.js';
 import { dump, scan, stat, verify, type Tools } from './inspect.js';
 import { parseRange } from './range.js';
+import { strictly } from '../strict-command-line.js';
 
 /** A reader that went away (`mars-log dump F | head`) is no error of ours. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -32,7 +32,7 @@ async function main(argv: string[]): Promise<ExitCode> {
     async (args: A): Promise<void> => {
       code = await action(args);
     };
-  await yargs(argv)
+  await strictly(yargs(argv), 'mars-log')
     .scriptName('mars-log')
     .usage('$0 COMMAND …\n\nShows, checks and applies transaction logfiles.')
     .command(
@@ -90,20 +90,8 @@ async function main(argv: string[]): Promise<ExitCode> {
       // Loaded when it is needed: rings and bricks take a while, and the other commands need neither.
       does(async (args) => (await import('./replay.js')).replay(tools, args)),
     )
-    .demandCommand(1, 'which command?')
     .epilogue('Exit codes: 0 good, 1 failed or defective, 2 usage or bad input.')
-    .strict()
     .version(false)
-    .help()
-    .alias('help', 'h')
-    .wrap(Math.min(110, process.stdout.columns ?? 110))
-    .exitProcess(false)
-    .fail((message: string | null, error: Error | undefined) => {
-      throw (
-        error ??
-        new MarsError(ErrorCode.USAGE, message ?? 'the command line is not right', { hint: 'See "mars-log --help".' })
-      );
-    })
     .parseAsync();
   return code;
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-import { ErrorCode, MarsError } from '@mars/brick-core';
 import yargs, { type Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { list, show } from './catalogue.js';
 import { check, graph, type GraphFormat } from './check.js';
 import { CTL_VERBS, ctl } from './ctl.js';
 import { EXIT_GOOD, exitCodeOf, reportError, type ExitCode } from './exit.js';
+import { strictly } from '../strict-command-line.js';
 
 /** A reader that went away (`mars-stack list | head`) is no error of ours. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -32,7 +32,7 @@ async function main(argv: string[]): Promise<ExitCode> {
     async (args: A): Promise<void> => {
       code = await action(args);
     };
-  await yargs(argv)
+  await strictly(yargs(argv), 'mars-stack')
     .scriptName('mars-stack')
     .usage('$0 COMMAND …\n\nRuns, checks and shows stacks of bricks.')
     .option('json', { type: 'boolean', default: false, describe: 'plain data on stdout', global: true })
@@ -138,19 +138,7 @@ async function main(argv: string[]): Promise<ExitCode> {
           ),
       does((args) => ctl(args)),
     )
-    .demandCommand(1, 'which command?')
-    .strict()
     .version(false)
-    .help()
-    .alias('help', 'h')
-    .wrap(Math.min(110, process.stdout.columns ?? 110))
-    .exitProcess(false)
-    .fail((message: string | null, error: Error | undefined) => {
-      throw (
-        error ??
-        new MarsError(ErrorCode.USAGE, message ?? 'the command line is not right', { hint: 'See "mars-stack --help".' })
-      );
-    })
     .parseAsync();
   return code;
 }

@@ -1,32 +1,7 @@
 import type { Clock } from '@mars/brick-core';
-import { formatStamp, INT, paths, type LamportClock, type TreeStore } from '@mars/mars-tree';
+import { formatStamp, INT, MESSAGE_KEYS, paths, type LamportClock, type TreeStore } from '@mars/mars-tree';
 import type { Message, ResourceFacts, ResourcePlan } from '@mars/strategy';
 import { KEEP_MESSAGE_MS, PERSIST_CODE_MS, REFRESH_MS } from './limits.js';
-
-/** Every key exists for each active resource (symlink-tree.md 2.8). */
-const MESSAGE_KEYS = [
-  'err-versionlink-skip',
-  'err-sequence-trash',
-  'inf-log-foreign-denied',
-  'inf-versionlink-not-yet-exist',
-  'inf-versionlink-not-equal',
-  'inf-replay-not-yet-finished',
-  'err-bad-log-name',
-  'err-log-not-contiguous',
-  'err-versionlink-not-readable',
-  'err-replaylink-not-readable',
-  'err-splitbrain-detected',
-  'inf-fetch',
-  'inf-sync',
-  'inf-sync-start',
-  'wrn-log-consecutive',
-  'inf-replay-start',
-  'wrn-space-low',
-  'err-space-low',
-  'err-emergency',
-  'err-replay-stop',
-  'inf-replay-tolerance',
-] as const;
 
 /** Leds whose stamp tells that the daemon lives. */
 const FRESH: ReadonlySet<string> = new Set(['is-primary', 'open-count']);

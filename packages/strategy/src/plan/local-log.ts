@@ -1,4 +1,5 @@
 import type { LogName, ReplayPosition } from '@mars/mars-tree';
+import { isSame } from './links.js';
 
 /** A logfile that is here. */
 export interface LocalLog extends LogName {
@@ -136,10 +137,6 @@ function onwardStep(here: LocalLog, later: readonly LocalLog[], me: string): Loc
 
 function stop(reason: StopReason, log: LogName | null): LocalLogStep {
   return { do: 'stop', reason, log: log === null ? null : nameOf(log) };
-}
-
-function isSame(a: LogName, b: LogName): boolean {
-  return a.sequence === b.sequence && a.host === b.host;
 }
 
 function nameOf({ sequence, host }: LogName): LogName {

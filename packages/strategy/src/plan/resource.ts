@@ -1,5 +1,6 @@
 import { LOG, REPLAY, paths, type LogName, type ReplayPosition } from '@mars/mars-tree';
 import { decideFetch } from './fetch.js';
+import { isSame, versionBytes } from './links.js';
 import { nextLocalStep, type LocalLog } from './local-log.js';
 import { stopTexts } from './local-log-text.js';
 import { whyNotFollow } from './next-log.js';
@@ -91,12 +92,10 @@ function becomePrimary(question: Question, plan: ResourcePlan): ResourcePlan {
   if (incomplete !== null) return { ...plan, messages: [incomplete] };
   if (logger !== null) return replayGoesOn(question, plan);
   const replay = tree.read(paths.replay(resource, me), REPLAY);
-  const version = replay === null ? null : tree.value(paths.version(resource, replay.log.sequence, me));
-  const versionBytes = version === null ? null : Number(version.split(',')[2]?.split(':')[0]);
   const step = nextLocalStep({
     me,
     replay,
-    versionBytes,
+    versionBytes: replay === null ? null : versionBytes(tree, resource, replay.log.sequence, me),
     logs: logsFrom(question, replay),
     end: facts.end,
     force: facts.acceptsDamage,
@@ -224,9 +223,7 @@ function replayStep(question: Question, isSyncWanted: boolean): ReplayDecision {
 
 /** The two links are written one after the other: the older one is safe to start from. */
 function startOf({ tree, facts }: Question, { log, posBytes }: ReplayPosition): number {
-  const version = tree.value(paths.version(facts.resource, log.sequence, facts.me));
-  const length = version === null ? null : Number(version.split(',')[2]?.split(':')[0]);
-  return length === null || !Number.isFinite(length) ? posBytes : Math.min(posBytes, length);
+  return Math.min(posBytes, versionBytes(tree, facts.resource, log.sequence, facts.me) ?? posBytes);
 }
 
 /** A log that is being fetched counts as far as it is durable here. */
@@ -240,11 +237,10 @@ function replayableEnd({ facts }: Question, here: LocalLog): number {
 /** A former primary finishes its own log as it would after a crash, before it follows somebody else. */
 function ownLog(question: Question, replay: ReplayPosition, here: LocalLog): ReplayDecision | null {
   const { tree, facts } = question;
-  const version = tree.value(paths.version(facts.resource, replay.log.sequence, facts.me));
   const step = nextLocalStep({
     me: facts.me,
     replay,
-    versionBytes: version === null ? null : Number(version.split(',')[2]?.split(':')[0]),
+    versionBytes: versionBytes(tree, facts.resource, replay.log.sequence, facts.me),
     logs: [here],
     end: facts.end,
     force: facts.acceptsDamage,
@@ -292,8 +288,4 @@ function followStep({ tree, facts }: Question, old: LogName, posBytes: number): 
 
 function say(key: string, text: string): Message {
   return { key, text };
-}
-
-function isSame(a: LogName, b: LogName): boolean {
-  return a.sequence === b.sequence && a.host === b.host;
 }
