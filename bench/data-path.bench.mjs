@@ -1,40 +1,16 @@
 // Our NBD server against nbdkit and qemu-nbd over a unix socket, each with an image of its own in the page cache, and raw fio on
 // the same kind of file. Method: data-path.md 9.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
-import { createConnection } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { root } from '../scripts/steps.mjs';
 import { measure, summarize, writeResults } from './frame.mjs';
+import { IMAGE_MIB, makeImage, ready, sleep } from './servers.mjs';
 
-const IMAGE_MIB = 512;
 /** Length of one run; longer ones are steadier. */
 const SECONDS = Number(process.env.MARS_BENCH_SECONDS ?? 2);
 const ROUNDS = 3;
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** A file of random bytes: a sparse one would let clients skip holes. */
-function makeImage(file) {
-  const fd = openSync(file, 'w');
-  const piece = randomBytes(4 << 20);
-  for (let i = 0; i < IMAGE_MIB / 4; i++) writeSync(fd, piece);
-}
-
-/** Waits until somebody accepts at the socket. */
-async function ready(socket) {
-  for (let i = 0; i < 200; i++) {
-    const isThere = await new Promise((resolve) => {
-      const c = createConnection(socket, () => (c.destroy(), resolve(true)));
-      c.on('error', () => resolve(false));
-    });
-    if (isThere) return;
-    await sleep(50);
-  }
-  throw new Error(`no server came up at ${socket}`);
-}
 
 class Servers {
   children = [];

@@ -1,14 +1,12 @@
 // A logged disk (stacks/primary-local.yaml) over a unix socket against NBD servers that make every write durable, and against one
 // that makes none so. Every server has an image of its own. Method: data-path.md 9.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
-import { createConnection } from 'node:net';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { root } from '../scripts/steps.mjs';
 import { measure, summarize, writeResults } from './frame.mjs';
+import { IMAGE_MIB, makeImage, ready, sleep } from './servers.mjs';
 
-const IMAGE_MIB = 512;
 /** Length of one run; longer ones are steadier. */
 const SECONDS = Number(process.env.MARS_BENCH_SECONDS ?? 2);
 const ROUNDS = Number(process.env.MARS_BENCH_ROUNDS ?? 3);
@@ -19,27 +17,6 @@ const SCRATCH = process.env.MARS_BENCH_DIR ?? '/var/tmp';
 
 const marsStack = path.join(root, 'node_modules/.bin/mars-stack');
 const marsLog = path.join(root, 'node_modules/.bin/mars-log');
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** A file of random bytes, so that no block has to be allocated while it is measured. */
-function makeImage(file) {
-  const fd = openSync(file, 'w');
-  const piece = randomBytes(4 << 20);
-  for (let i = 0; i < IMAGE_MIB / 4; i++) writeSync(fd, piece);
-}
-
-async function ready(socket) {
-  for (let i = 0; i < 400; i++) {
-    const isThere = await new Promise((resolve) => {
-      const c = createConnection(socket, () => (c.destroy(), resolve(true)));
-      c.on('error', () => resolve(false));
-    });
-    if (isThere) return;
-    await sleep(50);
-  }
-  throw new Error(`no server came up at ${socket}`);
-}
-
 /** The servers that are compared; each is started for one run, so that nobody profits from what the other left behind. */
 class Servers {
   constructor(scratch) {
